@@ -1,0 +1,81 @@
+import { LimitError, NotSerializableError } from './errors.ts';
+import { limits } from './limits.ts';
+
+export type JsonPrimitive = string | number | boolean | null;
+export type Json = JsonPrimitive | readonly Json[] | { readonly [key: string]: Json };
+
+declare const jsonText: unique symbol;
+/** JSON as text. Payloads travel and are stored in this form, and are parsed once, where they are used. */
+export type JsonText = string & { readonly [jsonText]: true };
+
+/** The text of JSON `null`. */
+export const jsonNull = 'null' as JsonText;
+
+/**
+ * Writes a value as JSON text; `undefined` becomes `null`.
+ * @param what - Names the value in errors, for example `output of step "charge"`.
+ * @throws {NotSerializableError} for a BigInt, a function or symbol as the whole value, or an object that contains itself.
+ * @throws {LimitError} when it nests deeper than `limits.jsonDepthMax`.
+ */
+export function encodeJson(value: unknown, what: string): JsonText {
+  if (value === undefined) return jsonNull;
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(value);
+  } catch (error) {
+    throw new NotSerializableError(
+      `The ${what} cannot be stored as JSON: ${error instanceof Error ? firstLine(error.message) : String(error)}. ` +
+        'Return plain data: strings, finite numbers, booleans, null, arrays and objects of these.',
+      { cause: error },
+    );
+  }
+  if (text === undefined) {
+    throw new NotSerializableError(
+      `The ${what} is a ${typeof value}, which cannot be stored as JSON. Return plain data.`,
+    );
+  }
+  assertJsonDepth(text, what);
+  return text as JsonText;
+}
+
+/** Reads JSON text that this project wrote. */
+export function decodeJson(text: JsonText): Json {
+  return JSON.parse(text) as Json; // JSON.parse yields nothing but Json
+}
+
+/**
+ * Refuses text that nests arrays and objects deeper than `limits.jsonDepthMax`, before anything recurses over it.
+ * One pass over the characters; text too short to nest that deep is not looked at.
+ */
+export function assertJsonDepth(text: string, what: string): void {
+  if (text.length <= limits.jsonDepthMax * 2) return;
+  let depth = 0;
+  let inString = false;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (inString) {
+      if (code === 0x5c /* \ */) i++;
+      else if (code === 0x22 /* " */) inString = false;
+    } else if (code === 0x22) inString = true;
+    else if (code === 0x7b /* { */ || code === 0x5b /* [ */) {
+      if (++depth > limits.jsonDepthMax) {
+        throw new LimitError(`The ${what} nests deeper than ${limits.jsonDepthMax} levels. Flatten it.`, {
+          details: { limit: 'jsonDepthMax', value: limits.jsonDepthMax },
+        });
+      }
+    } else if (code === 0x7d || code === 0x5d) depth--;
+  }
+}
+
+/** JSON text with object keys sorted, so that equal values have equal text. */
+export function canonicalJson(value: unknown): JsonText {
+  return JSON.stringify(value, (_key, inner: unknown) =>
+    inner !== null && typeof inner === 'object' && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  ) as JsonText; // undefined is the caller's to exclude
+}
+
+function firstLine(text: string): string {
+  return text.split('\n', 1)[0] ?? text;
+}

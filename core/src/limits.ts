@@ -1,0 +1,35 @@
+// Every bound a caller can meet. The engine may be started with some of them raised or lowered (see docs/reference/limits.md).
+
+export const limits = {
+  /** Bytes of an HTTP request body, after decompression. */
+  bodyBytesMax: 4 * 1024 * 1024,
+  /** Bytes of one step's output, a run's output, or an event's data, as JSON. */
+  payloadBytesMax: 4 * 1024 * 1024,
+  /** Levels of arrays and objects within each other. */
+  jsonDepthMax: 64,
+  /** Characters of a function id, an event name, a step name, a worker id, an idempotency key. */
+  nameLengthMax: 255,
+  /** Characters of a whole step id: run, branches, name and counter. */
+  stepIdLengthMax: 2_048,
+  /** Characters of an error's message and of its stack, as stored; the rest is cut. */
+  errorTextLengthMax: 16_384,
+  /** Step records in one report. */
+  stepsPerReportMax: 500,
+  /** Reports in one request of a worker that batches. */
+  reportsPerRequestMax: 1_000,
+  /** Waits begun in one report. */
+  waitsPerReportMax: 10_000,
+  /** Steps of one run. */
+  stepsPerRunMax: 1_000_000,
+  /** Triggers of one function. */
+  triggersPerFunctionMax: 100,
+  /** Functions started by one event. */
+  runsPerEventMax: 1_000,
+  /** Functions one worker may announce. */
+  functionsPerWorkerMax: 1_000,
+  /** Jobs one worker may hold. */
+  jobsPerWorkerMax: 10_000,
+  /** Rows of one page of a listing; and what a listing gives when not told. */
+  pageSizeMax: 1_000,
+  pageSizeDefault: 50,
+} as const;
