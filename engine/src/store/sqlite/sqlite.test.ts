@@ -1,0 +1,97 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterEach, expect, test } from 'vitest';
+import { describeStore, insert, writeSet } from '../conformance/index.ts';
+import { expectEqualToModel } from '../conformance/random-programs.ts';
+import { item, items, schema } from '../conformance/schema.ts';
+import { SqliteStore } from './index.ts';
+import { initialMigration } from './migrations.ts';
+
+const migrations = [initialMigration(schema)];
+const directories: string[] = [];
+const directory = () => {
+  const path = mkdtempSync(join(tmpdir(), 'ironflow-store-'));
+  directories.push(path);
+  return path;
+};
+afterEach(() => {
+  for (const path of directories.splice(0)) rmSync(path, { recursive: true, force: true });
+});
+
+async function open(path: string): Promise<SqliteStore> {
+  const store = new SqliteStore({ directory: path, migrations });
+  await store.migrate();
+  return store;
+}
+
+describeStore('sqlite', async () => {
+  const path = directory();
+  const harness = {
+    store: await open(path),
+    async reopen() {
+      await harness.store.close();
+      harness.store = await open(path);
+      return harness.store;
+    },
+    destroy: () => harness.store.close(),
+  };
+  return harness;
+});
+
+test('sqlite answers random programs as the memory store does', async () => {
+  await expectEqualToModel(async () => {
+    const path = mkdtempSync(join(tmpdir(), 'ironflow-store-'));
+    const store = await open(path);
+    return {
+      store,
+      async destroy() {
+        await store.close();
+        rmSync(path, { recursive: true });
+      },
+    };
+  }, 300);
+});
+
+test('sqlite refuses a data directory that another engine uses, and takes it when that one is closed', async () => {
+  const path = directory();
+  const first = await open(path);
+  expect(() => new SqliteStore({ directory: path })).toThrow(expect.objectContaining({ code: 'STORE_LOCKED' }));
+  await first.close();
+  await (await open(path)).close();
+});
+
+test('sqlite refuses a database that a newer version wrote, and does not touch it', async () => {
+  const path = directory();
+  await (await open(path)).close();
+  const db = new DatabaseSync(join(path, 'ironflow.db'));
+  db.exec('PRAGMA user_version = 999');
+  db.close();
+  const store = new SqliteStore({ directory: path, migrations });
+  await expect(store.migrate()).rejects.toMatchObject({ code: 'STORE_NEWER', details: { found: 999, known: 1 } });
+  await store.close();
+});
+
+test('sqlite can be read by other programs while the engine runs', async () => {
+  const path = directory();
+  const store = await open(path);
+  await store.commit([writeSet({ puts: [insert(item('x', { size: 3 }))] })]);
+  const reader = new DatabaseSync(join(path, 'ironflow.db'), { readOnly: true });
+  expect(reader.prepare('SELECT id, size FROM items').all()).toMatchObject([{ id: 'x', size: 3 }]);
+  reader.close();
+  await store.close();
+});
+
+test('sqlite makes a consistent copy of itself while in use', async () => {
+  const path = directory();
+  const store = await open(path);
+  await store.commit([writeSet({ puts: [insert(item('x'))] })]);
+  const copy = directory();
+  await store.backup(join(copy, 'ironflow.db'));
+  await store.commit([writeSet({ puts: [insert(item('y'))] })]);
+  await store.close();
+  const restored = await open(copy);
+  expect((await restored.scan({ table: items, limit: 9 })).map(({ row }) => row.id)).toEqual(['x']);
+  await restored.close();
+});

@@ -1,0 +1,297 @@
+// The declared tables. Each says what a row is; `docs/reference/tables.md` says it for operators.
+
+import type { JsonText } from '@ironflow/core';
+import { boolean, integer, json, log, nullable, type Table, table, text } from './table.ts';
+
+/** One version of what a user registered; `current` is the newest. */
+export const functions = table({
+  name: 'functions',
+  columns: {
+    env: text({ immutable: true }),
+    id: text({ immutable: true }),
+    version: integer(),
+    definition: json<JsonText>(),
+    /** Hash of the definition and of the handler's code, as announced. */
+    hash: text(),
+    mode: text<'push' | 'pull'>(),
+    status: text<'active' | 'paused' | 'archived'>(),
+    createdAt: integer({ immutable: true }),
+    updatedAt: integer(),
+  },
+  key: ['env', 'id'],
+});
+
+export const functionVersions = table({
+  name: 'function_versions',
+  columns: {
+    env: text({ immutable: true }),
+    functionId: text({ immutable: true }),
+    version: integer({ immutable: true }),
+    definition: json<JsonText>({ immutable: true }),
+    hash: text({ immutable: true }),
+    createdAt: integer({ immutable: true }),
+  },
+  key: ['env', 'functionId', 'version'],
+  indexes: { byHash: { columns: ['env', 'functionId', 'hash'] } },
+});
+
+/** One row an environment, rewritten with every change of its functions: what caches of them are guarded by. */
+export const registries = table({
+  name: 'registries',
+  columns: { env: text({ immutable: true }), changes: integer() },
+  key: ['env'],
+});
+
+/** A worker's presence. Its leases end when it expires. */
+export const sessions = table({
+  name: 'sessions',
+  columns: {
+    id: text({ immutable: true }),
+    env: text({ immutable: true }),
+    transport: text<SessionTransport>(),
+    hostname: text(),
+    /** JSON object: function id to the version the worker has, or null when it did not say. */
+    functions: json<JsonText>(),
+    jobsMax: integer(),
+    labels: json<JsonText>(),
+    version: json<JsonText>(),
+    capabilities: json<JsonText>(),
+    /** Which engine process owns a session that lives inside it (in-process workers, push); null for the others. */
+    engineId: nullable(text()),
+    leaseMs: integer(),
+    registeredAt: integer(),
+    heartbeatAt: integer(),
+    /** When its leases end unless it is heard of before; null once they have ended. */
+    expiresAt: nullable(integer()),
+  },
+  key: ['id'],
+  indexes: {
+    byExpiry: { columns: ['expiresAt', 'id'], sparse: 'expiresAt' },
+    byEnv: { columns: ['env', 'id'] },
+  },
+});
+export type SessionTransport = 'polling' | 'streaming' | 'push' | 'in-process';
+
+/** Every event of an environment, in the order of its log. */
+export const events = log({
+  name: 'events',
+  columns: {
+    env: text(),
+    position: integer(),
+    id: text(),
+    name: text(),
+    version: integer(),
+    data: json<JsonText>(),
+    metadata: nullable(json<JsonText>()),
+    source: nullable(text()),
+    /** The run that emitted it, if one did. */
+    runId: nullable(text()),
+    createdAt: integer(),
+  },
+  key: ['env', 'position'],
+  indexes: {
+    byId: { columns: ['id'], unique: true },
+    byName: { columns: ['env', 'name', 'position'] },
+  },
+});
+
+/** A caller's name for an intention, and what came of it. */
+export const idempotencyKeys = table({
+  name: 'idempotency_keys',
+  columns: {
+    env: text({ immutable: true }),
+    scope: text({ immutable: true }),
+    key: text({ immutable: true }),
+    outcome: json<JsonText>(),
+    expiresAt: integer(),
+  },
+  key: ['env', 'scope', 'key'],
+  indexes: { byExpiry: { columns: ['expiresAt', 'env', 'scope', 'key'] } },
+});
+
+export type RunStatus = 'queued' | 'running' | 'waiting' | 'completed' | 'failed' | 'cancelled';
+
+/** One execution of one function version. */
+export const runs = table({
+  name: 'runs',
+  columns: {
+    id: text({ immutable: true }),
+    env: text({ immutable: true }),
+    functionId: text({ immutable: true }),
+    functionVersion: integer(),
+    status: text<RunStatus>(),
+    /** The event that started it. For an invoked run: an id and name of its own, with `input` in place of an event row. */
+    eventId: text({ immutable: true }),
+    eventName: text({ immutable: true }),
+    input: nullable(json<JsonText>({ immutable: true })),
+    parentRunId: nullable(text({ immutable: true })),
+    parentStepId: nullable(text({ immutable: true })),
+    /** Head of the event log when it started: its waits look at what came after. */
+    logPosition: integer({ immutable: true }),
+    attempt: integer(),
+    maxAttempts: integer({ immutable: true }),
+    /** Set while queued: from when on it may be claimed. */
+    readyAt: nullable(integer()),
+    /** Set while running: who holds its lease. */
+    leaseSession: nullable(text()),
+    leaseToken: nullable(text()),
+    leasedAt: nullable(integer()),
+    /** When the running execution has used up the function's timeout. */
+    deadlineAt: nullable(integer()),
+    /** Raised by every lease; writes that carry an older one are refused. */
+    fence: integer(),
+    /** How many of its waits have been met so far. */
+    wakes: integer(),
+    openWaits: integer(),
+    /** Leases in a row that neither recorded nor began anything. */
+    idleLeases: integer(),
+    output: nullable(json<JsonText>()),
+    error: nullable(json<JsonText>()),
+    createdAt: integer({ immutable: true }),
+    startedAt: nullable(integer()),
+    endedAt: nullable(integer()),
+    updatedAt: integer(),
+  },
+  key: ['id'],
+  indexes: {
+    byEnv: { columns: ['env', 'id'] },
+    byFunction: { columns: ['env', 'functionId', 'id'] },
+    byStatus: { columns: ['env', 'status', 'id'] },
+    byReady: { columns: ['env', 'functionId', 'functionVersion', 'readyAt', 'id'], sparse: 'readyAt' },
+    bySession: { columns: ['leaseSession', 'id'], sparse: 'leaseSession' },
+    byDeadline: { columns: ['deadlineAt', 'id'], sparse: 'deadlineAt' },
+    byParent: { columns: ['parentRunId', 'id'], sparse: 'parentRunId' },
+    byEnd: { columns: ['endedAt', 'id'], sparse: 'endedAt' },
+  },
+});
+
+export type StepStatus = 'completed' | 'failed' | 'timed_out';
+export type StepKind = 'run' | 'sleep' | 'wait_for_event' | 'invoke' | 'invoke_async' | 'publish' | 'compensate';
+
+/** One memoized result. Rows are inserted once; only an explicit patch changes one. */
+export const steps = table({
+  name: 'steps',
+  columns: {
+    runId: text({ immutable: true }),
+    stepId: text({ immutable: true }),
+    name: text({ immutable: true }),
+    kind: text<StepKind>({ immutable: true }),
+    status: text<StepStatus>(),
+    output: nullable(json<JsonText>()),
+    error: nullable(json<JsonText>()),
+    /** Number of the attempt that ended it. */
+    attempt: integer(),
+    /** (wake, sequence) is the order in which results reached the function, kept for replay. */
+    wake: integer({ immutable: true }),
+    sequence: integer({ immutable: true }),
+    /** For a wait: which of the run's wakes its end was. */
+    resolution: nullable(integer({ immutable: true })),
+    /** The lease under which it was recorded; 0 when the engine itself did (a wait). */
+    fence: integer({ immutable: true }),
+    startedAt: integer({ immutable: true }),
+    endedAt: integer({ immutable: true }),
+    childRunId: nullable(text({ immutable: true })),
+  },
+  key: ['runId', 'stepId'],
+  indexes: { byResolution: { columns: ['runId', 'resolution'], sparse: 'resolution' } },
+});
+
+/**
+ * An attempt that did not end its step: it failed, or its lease ended and nobody knows how far it came. (The attempt that
+ * ended the step is in the step's own row.) With an empty step id: a lease that was lost; every step not recorded by then
+ * may have been started under it.
+ */
+export const attempts = table({
+  name: 'attempts',
+  columns: {
+    runId: text({ immutable: true }),
+    stepId: text({ immutable: true }),
+    number: integer({ immutable: true }),
+    name: text({ immutable: true }),
+    fence: integer({ immutable: true }),
+    sessionId: nullable(text({ immutable: true })),
+    outcome: text<'failed' | 'unknown'>({ immutable: true }),
+    error: nullable(json<JsonText>({ immutable: true })),
+    startedAt: nullable(integer({ immutable: true })),
+    endedAt: integer({ immutable: true }),
+  },
+  key: ['runId', 'stepId', 'number'],
+});
+
+export type WaitKind = 'sleep' | 'event' | 'child' | 'retry' | 'run-retry';
+
+/** Something durable that a run waits for. It leaves when it is met; a retry leaves with the attempt it allowed. */
+export const waits = table({
+  name: 'waits',
+  columns: {
+    runId: text({ immutable: true }),
+    stepId: text({ immutable: true }),
+    env: text({ immutable: true }),
+    name: text({ immutable: true }),
+    kind: text<WaitKind>({ immutable: true }),
+    /** For sleeps and retries when they are over, for events and children when they time out. */
+    dueAt: nullable(integer()),
+    eventName: nullable(text({ immutable: true })),
+    /** The place in the event that is compared, and what it must equal (canonical JSON); both empty for any event. */
+    matchPath: text({ immutable: true }),
+    matchValue: text({ immutable: true }),
+    /** Only events after this position of the log count. */
+    fromPosition: integer({ immutable: true }),
+    childRunId: nullable(text({ immutable: true })),
+    functionId: nullable(text({ immutable: true })),
+    /** For a retry: the number of the attempt to come. */
+    attempt: integer(),
+    /** For a retry that is due: which of the run's wakes that was. */
+    resolution: nullable(integer()),
+    /** Whether the worker can be told of a failure; where it cannot, a timeout or a failed child fails the run. */
+    failable: boolean({ immutable: true }),
+    wake: integer({ immutable: true }),
+    sequence: integer({ immutable: true }),
+    createdAt: integer({ immutable: true }),
+  },
+  key: ['runId', 'stepId'],
+  indexes: {
+    byDue: { columns: ['dueAt', 'runId', 'stepId'], sparse: 'dueAt' },
+    byEvent: { columns: ['env', 'eventName', 'matchPath', 'matchValue', 'runId', 'stepId'], sparse: 'eventName' },
+    byResolution: { columns: ['runId', 'resolution'], sparse: 'resolution' },
+  },
+});
+
+/** The places in events that waits of an environment compare, so that an event knows what to look up. */
+export const matchPaths = table({
+  name: 'match_paths',
+  columns: { env: text({ immutable: true }), eventName: text({ immutable: true }), path: text({ immutable: true }) },
+  key: ['env', 'eventName', 'path'],
+});
+
+/** How far a reader of a log has come. */
+export const cursors = table({
+  name: 'cursors',
+  columns: { env: text({ immutable: true }), name: text({ immutable: true }), position: integer() },
+  key: ['env', 'name'],
+});
+
+type RowTypeOf<T> = T extends Table<infer R> ? R : never;
+export type FunctionsRow = RowTypeOf<typeof functions>;
+export type FunctionVersionsRow = RowTypeOf<typeof functionVersions>;
+export type SessionRow = RowTypeOf<typeof sessions>;
+export type EventRow = RowTypeOf<typeof events>;
+export type RunRow = RowTypeOf<typeof runs>;
+export type StepRow = RowTypeOf<typeof steps>;
+export type AttemptRow = RowTypeOf<typeof attempts>;
+export type WaitRow = RowTypeOf<typeof waits>;
+
+export const tables: readonly Table[] = [
+  functions,
+  functionVersions,
+  registries,
+  sessions,
+  events,
+  idempotencyKeys,
+  runs,
+  steps,
+  attempts,
+  waits,
+  matchPaths,
+  cursors,
+];
