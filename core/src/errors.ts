@@ -120,8 +120,8 @@ export interface StepErrorOptions extends IronflowErrorOptions {
 }
 
 /**
- * A step failed for good: its attempts are used up, or its error was not retryable. `cause` is the error as the step's
- * body threw it where it still runs in this process, and a likeness of it (name, message, code) on replay.
+ * A step failed for good: its attempts are used up, or its error was not retryable. `message` is that of the error which the
+ * step's body threw last; `cause` is a likeness of that error (name, message, code), the same now and on every replay.
  */
 export class StepError extends IronflowError {
   override name = 'StepError';

@@ -1,8 +1,10 @@
 // Every bound a caller can meet. The engine may be started with some of them raised or lowered (see docs/reference/limits.md).
 
 export const limits = {
-  /** Bytes of an HTTP request body, after decompression. */
+  /** Bytes of an HTTP request body. */
   bodyBytesMax: 4 * 1024 * 1024,
+  /** Bytes of a worker's reports: a payload of its largest size, written as text within JSON, still fits. */
+  reportBytesMax: 16 * 1024 * 1024,
   /** Bytes of one step's output, a run's output, or an event's data, as JSON. */
   payloadBytesMax: 4 * 1024 * 1024,
   /** Levels of arrays and objects within each other. */
