@@ -80,6 +80,8 @@ export type CommitResult =
 /** Takes up to `limit` rows of an index range and changes them, skipping rows another claim holds at this moment. */
 export interface Claim<R extends Row = Row> extends Scan<R> {
   readonly set: Readonly<Record<string, Value>>;
+  /** Columns to set where they are null. */
+  readonly fill?: Readonly<Record<string, Value>>;
   /** Integer columns to raise by one. */
   readonly increment: readonly string[];
 }

@@ -143,6 +143,10 @@ export const runs = table({
     /** How many of its waits have been met so far. */
     wakes: integer(),
     openWaits: integer(),
+    /** Those of its wakes that came while it was leased: a worker that cannot be told must come again for them. */
+    unseenWakes: integer(),
+    /** Set while a failed attempt of the whole run waits for the next: until then no wait that is met makes it ready. */
+    retryAt: nullable(integer()),
     /** Leases in a row that neither recorded nor began anything. */
     idleLeases: integer(),
     output: nullable(json<JsonText>()),
@@ -235,7 +239,7 @@ export const waits = table({
     /** The place in the event that is compared, and what it must equal (canonical JSON); both empty for any event. */
     matchPath: text({ immutable: true }),
     matchValue: text({ immutable: true }),
-    /** Only events after this position of the log count. */
+    /** The log has been searched up to here; only events after it can meet the wait. */
     fromPosition: integer({ immutable: true }),
     childRunId: nullable(text({ immutable: true })),
     functionId: nullable(text({ immutable: true })),
@@ -257,7 +261,7 @@ export const waits = table({
   },
 });
 
-/** The places in events that waits of an environment compare, so that an event knows what to look up. */
+/** Which events are waited for, and the places in them that are compared, so that an event knows what to look up. */
 export const matchPaths = table({
   name: 'match_paths',
   columns: { env: text({ immutable: true }), eventName: text({ immutable: true }), path: text({ immutable: true }) },

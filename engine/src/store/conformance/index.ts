@@ -256,8 +256,18 @@ export function describeStore(name: string, open: () => Promise<StoreHarness>): 
           to: [100],
           limit,
           set: { readyAt: null, owner },
+          fill: { label: 'first' },
           increment: ['turn'],
         });
+
+      test('fills columns that are null and leaves the others', async () => {
+        const rows = [item('x', { readyAt: 1, label: 'own' }), item('y', { readyAt: 1 })];
+        await commit({ puts: rows.map((row) => insert(row)) });
+        expect((await claim('me', 9)).map(({ row }) => [row.id, row.label]).sort()).toEqual([
+          ['x', 'own'],
+          ['y', 'first'],
+        ]);
+      });
 
       test('takes ready rows in order, once each, and raises their counters and revisions', async () => {
         const rows = [5, 1, 200, 3].map((readyAt, i) => insert(item(`i${i}`, { readyAt, turn: i }), 10));

@@ -87,18 +87,17 @@ const scan: fc.Arbitrary<Scan> = fc.oneof(
   scanOf({ index: 'byLabel', prefix: ['b'] }, key(id)),
 );
 
-const claim = fc
-  .record({ limit, to: small, owner: id })
-  .map(
-    ({ limit, to, owner }): Claim => ({
-      table: items,
-      index: 'byReady',
-      to: [to],
-      limit,
-      set: { readyAt: null, owner },
-      increment: ['turn'],
-    }),
-  );
+const claim = fc.record({ limit, to: small, owner: id }).map(
+  ({ limit, to, owner }): Claim => ({
+    table: items,
+    index: 'byReady',
+    to: [to],
+    limit,
+    set: { readyAt: null, owner },
+    fill: { body: '1' },
+    increment: ['turn'],
+  }),
+);
 
 const operation: fc.Arbitrary<Operation> = fc.oneof(
   {

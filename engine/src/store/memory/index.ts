@@ -129,7 +129,9 @@ export class MemoryStore implements Store {
     const table = this.#table(claim.table);
     return this.#select(claim).map((entry) => {
       const raised = Object.fromEntries(claim.increment.map((column) => [column, Number(entry.row[column]) + 1]));
-      table.replace(entry, { ...entry.row, ...claim.set, ...raised }, entry.revision + 1);
+      const filled = Object.entries(claim.fill ?? {}).filter(([column]) => (entry.row[column] ?? null) === null);
+      const row = { ...entry.row, ...claim.set, ...Object.fromEntries(filled), ...raised };
+      table.replace(entry, row, entry.revision + 1);
       return stored<R>(entry);
     });
   }

@@ -90,7 +90,13 @@ export class SqliteStore implements Store {
   async claim<R extends Row>(claim: Claim<R>): Promise<Stored<R>[]> {
     const { booleans } = this.#prepared.of(claim.table);
     const rows = this.#guarded(() =>
-      this.#prepared.claim(claim).all(...sqlValues(Object.values(claim.set)), ...rangeValues(claim)),
+      this.#prepared
+        .claim(claim)
+        .all(
+          ...sqlValues(Object.values(claim.set)),
+          ...sqlValues(Object.values(claim.fill ?? {})),
+          ...rangeValues(claim),
+        ),
     );
     return rows.map((row) => storedFrom<R>(row as SqlRow, booleans));
   }

@@ -76,11 +76,12 @@ export function countSql(scan: Scan): string {
   return `SELECT count(*) AS "count" FROM (SELECT 1 ${rangeSql(scan)})`;
 }
 
-/** Parameters: the values of `set`, then those of the range. */
+/** Parameters: the values of `set`, those of `fill`, then those of the range. */
 export function claimSql(claim: Claim): string {
   const { table } = claim;
   const assignments = [
     ...Object.keys(claim.set).map((name) => `${quoted(name)} = ?`),
+    ...Object.keys(claim.fill ?? {}).map((name) => `${quoted(name)} = coalesce(${quoted(name)}, ?)`),
     ...claim.increment.map((name) => `${quoted(name)} = ${quoted(name)} + 1`),
     '"revision" = "revision" + 1',
   ];

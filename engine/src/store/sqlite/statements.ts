@@ -105,7 +105,7 @@ export class Statements {
   }
 
   claim(claim: Claim): StatementSync {
-    const shape = `${scanShape(claim)}/${Object.keys(claim.set)}/${claim.increment}`;
+    const shape = `${scanShape(claim)}/${Object.keys(claim.set)}/${Object.keys(claim.fill ?? {})}/${claim.increment}`;
     return this.#shaped(`claim ${shape}`, () => claimSql(claim));
   }
 
