@@ -1,0 +1,305 @@
+// Group commit: runs commands side by side, coalesces what they read, commits together what became ready, and answers each
+// caller once its own writes are durable.
+//
+//   executing ──► ready ──► committing ──► answered
+//       ▲           (one batch at a time)      │ conflict
+//       └──────────────────────────────────────┘
+//
+//   G1. A caller is answered, and its effects run, only after its writes are durable.
+//   G2. Commands under one key execute one after the other; they may well be committed together.
+//   G3. While a batch is on its way, all that becomes ready waits for the next one. So a lone command costs one commit's
+//       time, and ten thousand a second cost some hundred commits.
+//   G4. A command sees the writes of commands before it that are still on their way. If those fail, it fails the check of
+//       its own commit and runs again.
+
+import type { Clock } from '../ports/clock.ts';
+import type { Ids } from '../ports/ids.ts';
+import type { CommitResult, Store, WriteSet } from '../store/port.ts';
+import { Revisions } from '../store/revisions.ts';
+import { type Key, keyOf, keyText, type Row, type Table } from '../store/table.ts';
+import { ConflictError } from './errors.ts';
+import { type CachedRow, RowCache } from './row-cache.ts';
+import { Transaction, type TransactionPorts } from './transaction.ts';
+
+export { ConflictError } from './errors.ts';
+export { Transaction } from './transaction.ts';
+
+export type Command<R> = (tx: Transaction) => Promise<R>;
+
+export interface GroupCommitOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  /** Rows kept in memory. Default 10,000. */
+  readonly cachedRows?: number;
+}
+
+/** Conflicts one command may meet before it is given up. Between engines a hot row takes tens; hundreds say it is stuck. */
+const ATTEMPTS_MAX = 200;
+/** Write sets in one batch, so that one transaction does not hold up everybody for long. */
+const BATCH_MAX = 2_000;
+
+interface Ready {
+  readonly submission: Submission;
+  readonly tx: Transaction;
+  readonly writeSet: WriteSet;
+  readonly result: unknown;
+}
+
+interface Submission {
+  readonly name: string;
+  readonly key: string | undefined;
+  readonly command: Command<unknown>;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+  attempt: number;
+}
+
+export interface GroupCommitStats {
+  commands: number;
+  commits: number;
+  conflicts: number;
+  reads: number;
+}
+
+export class GroupCommit {
+  readonly stats: GroupCommitStats = { commands: 0, commits: 0, conflicts: 0, reads: 0 };
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #cache: RowCache;
+  readonly #ports: TransactionPorts;
+  readonly #queues = new Map<string, Submission[]>();
+  readonly #reads = new Map<Table, Map<string, PendingRead>>();
+  /** Number of the newest write set that writes a table. */
+  readonly #newestWrite = new Map<Table, number>();
+  #newestReady = 0;
+  #newestSettled = 0;
+  #settledWaiters: { readonly number: number; readonly resolve: () => void }[] = [];
+  #ready: Ready[] = [];
+  #flushScheduled = false;
+  #committing = false;
+  #open = 0;
+  #idle: (() => void)[] = [];
+
+  constructor({ store, clock, ids, cachedRows = 10_000 }: GroupCommitOptions) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#cache = new RowCache(cachedRows);
+    this.#ports = {
+      store,
+      cache: this.#cache,
+      ids,
+      revisions: new Revisions(),
+      read: (table, key, text) => this.#read(table, key, text),
+      settled: (table) => this.#settledWrites(table),
+    };
+  }
+
+  /**
+   * Runs a command and answers when its writes are durable.
+   * @param name - For errors and traces.
+   * @param key - Commands with the same key execute in turn.
+   * @throws {ConflictError} when others keep getting in its way; {StoreUnavailableError} when the store fails.
+   */
+  run<R>(name: string, key: string | undefined, command: Command<R>): Promise<R> {
+    return new Promise<R>((resolve, reject) => {
+      this.#open++;
+      this.stats.commands++;
+      this.#enqueue({
+        name,
+        key,
+        command,
+        resolve: resolve as (value: unknown) => void, // called with what `command` returned
+        reject,
+        attempt: 1,
+      });
+    });
+  }
+
+  /** Resolves when no command is under way. */
+  async settled(): Promise<void> {
+    if (this.#open > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  /** Takes note of a row that was written past the group commit, by a claim. */
+  writtenElsewhere(table: Table, row: Row): void {
+    const text = keyText(keyOf(table, row));
+    if ((this.#cache.get(table, text)?.pendingWrites ?? 0) === 0) this.#cache.forget(table, text);
+  }
+
+  #enqueue(submission: Submission): void {
+    const { key } = submission;
+    if (key === undefined) {
+      void this.#execute(submission);
+      return;
+    }
+    const queue = this.#queues.get(key);
+    if (queue !== undefined) {
+      queue.push(submission);
+      return;
+    }
+    this.#queues.set(key, []);
+    void this.#executeInTurn(submission, key);
+  }
+
+  async #executeInTurn(first: Submission, key: string): Promise<void> {
+    for (let submission: Submission | undefined = first; submission !== undefined; ) {
+      await this.#execute(submission);
+      const queue = this.#queues.get(key);
+      submission = queue?.shift();
+      if (submission === undefined) this.#queues.delete(key);
+    }
+  }
+
+  async #execute(submission: Submission): Promise<void> {
+    const tx = new Transaction(this.#ports, this.#clock.now(), submission.attempt);
+    try {
+      const result = await submission.command(tx);
+      const writeSet = tx.writeSet();
+      this.#noteWrites(writeSet);
+      this.#ready.push({ submission, tx, writeSet, result });
+      this.#scheduleFlush();
+    } catch (error) {
+      tx.discarded();
+      this.#close(() => submission.reject(error));
+    }
+  }
+
+  #noteWrites({ puts, deletes, appends }: WriteSet): void {
+    this.#newestReady++;
+    for (const { table, key } of deletes) {
+      this.#cache.willWrite(table, keyText(key), null, null);
+      this.#newestWrite.set(table, this.#newestReady);
+    }
+    for (const { table, row, revision } of puts) {
+      this.#cache.willWrite(table, keyText(keyOf(table, row)), row, revision);
+      this.#newestWrite.set(table, this.#newestReady);
+    }
+    for (const { log } of appends) this.#newestWrite.set(log, this.#newestReady);
+  }
+
+  #settledWrites(table: Table): Promise<void> | undefined {
+    const number = this.#newestWrite.get(table) ?? 0;
+    if (number <= this.#newestSettled) return undefined;
+    return new Promise((resolve) => this.#settledWaiters.push({ number, resolve }));
+  }
+
+  #scheduleFlush(): void {
+    if (this.#flushScheduled || this.#committing) return;
+    this.#flushScheduled = true;
+    this.#clock.soon(() => {
+      this.#flushScheduled = false;
+      void this.#flush();
+    });
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#committing || this.#ready.length === 0) return;
+    this.#committing = true;
+    const batch = this.#ready.splice(0, BATCH_MAX);
+    try {
+      this.stats.commits++;
+      const results = await this.#store.commit(batch.map(({ writeSet }) => writeSet));
+      for (const [i, ready] of batch.entries()) this.#settle(ready, results[i]);
+    } catch (error) {
+      for (const ready of batch) {
+        this.#giveUp(ready);
+        this.#close(() => ready.submission.reject(error));
+      }
+    } finally {
+      this.#committing = false;
+      this.#newestSettled += batch.length; // batches go in order
+      this.#settledWaiters = this.#settledWaiters.filter(({ number, resolve }) => {
+        if (number > this.#newestSettled) return true;
+        resolve();
+        return false;
+      });
+      if (this.#ready.length > 0) this.#scheduleFlush();
+    }
+  }
+
+  #settle(ready: Ready, outcome: CommitResult | undefined): void {
+    const { submission, tx, writeSet, result } = ready;
+    if (outcome?.ok === true) {
+      for (const { table, key } of writeSet.deletes) this.#cache.written(table, keyText(key));
+      for (const [i, put] of writeSet.puts.entries()) {
+        const stamped = outcome.stamps[i];
+        const row = put.stamp && stamped !== undefined ? { ...put.row, [put.stamp.column]: stamped } : undefined;
+        this.#cache.written(put.table, keyText(keyOf(put.table, put.row)), row);
+      }
+      tx.committed(outcome.positions);
+      this.#close(() => submission.resolve(result));
+      return;
+    }
+    this.stats.conflicts++;
+    this.#giveUp(ready);
+    for (const { table, key } of outcome?.conflicts ?? []) this.#cache.forget(table, keyText(key));
+    if (submission.attempt >= ATTEMPTS_MAX) {
+      this.#close(() => submission.reject(new ConflictError(submission.name, submission.attempt)));
+      return;
+    }
+    submission.attempt++;
+    this.#enqueue(submission);
+  }
+
+  #giveUp({ tx, writeSet }: Ready): void {
+    tx.discarded();
+    for (const { table, row } of writeSet.puts) this.#cache.writeFailed(table, keyText(keyOf(table, row)));
+    for (const { table, key } of writeSet.deletes) this.#cache.writeFailed(table, keyText(key));
+    for (const { table, key } of writeSet.guards) this.#cache.forget(table, keyText(key));
+  }
+
+  #close(answer: () => void): void {
+    this.#open--;
+    answer();
+    if (this.#open === 0) for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  /** Collects the reads of this turn, by table, and asks the store once for each table. */
+  #read(table: Table, key: Key, text: string): Promise<CachedRow> {
+    let reads = this.#reads.get(table);
+    if (reads === undefined) {
+      reads = new Map();
+      this.#reads.set(table, reads);
+      queueMicrotask(() => void this.#readAll(table));
+    }
+    let pending = reads.get(text);
+    if (pending === undefined) {
+      pending = new PendingRead(key);
+      reads.set(text, pending);
+    }
+    return pending.promise;
+  }
+
+  async #readAll(table: Table): Promise<void> {
+    const reads = [...(this.#reads.get(table) ?? [])];
+    this.#reads.delete(table);
+    this.stats.reads += reads.length;
+    try {
+      const rows = await this.#store.get(
+        table,
+        reads.map(([, { key }]) => key),
+      );
+      for (const [i, [text, pending]] of reads.entries()) {
+        pending.resolve(this.#cache.readFromStore(table, text, rows[i] ?? null));
+      }
+    } catch (error) {
+      for (const [, pending] of reads) pending.reject(error);
+    }
+  }
+}
+
+class PendingRead {
+  readonly key: Key;
+  readonly promise: Promise<CachedRow>;
+  readonly resolve: (row: CachedRow) => void;
+  readonly reject: (error: unknown) => void;
+
+  constructor(key: Key) {
+    this.key = key;
+    const { promise, resolve, reject } = Promise.withResolvers<CachedRow>();
+    this.promise = promise;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+}

@@ -1,0 +1,212 @@
+// Transaction: what a command reads and writes through.
+//   T1. What it read with `get` is unchanged when its writes are committed, or the command runs again.
+//   T2. Its writes are committed all together or not at all.
+//   T3. It sees time as `now` and makes ids with `newId`; it asks nothing else of the world.
+
+import { invariant } from '@ironflow/core';
+import type { Ids } from '../ports/ids.ts';
+import type { Append, Delete, Guard, Put, Scan, Stamp, Store, WriteSet } from '../store/port.ts';
+import type { Revisions } from '../store/revisions.ts';
+import { type Key, keyOf, keyText, type Row, type Table } from '../store/table.ts';
+import type { CachedRow, RowCache } from './row-cache.ts';
+
+export interface TransactionPorts {
+  readonly store: Store;
+  readonly cache: RowCache;
+  readonly ids: Ids;
+  readonly revisions: Revisions;
+  /** Reads one row from the store, together with the reads of others. */
+  readonly read: (table: Table, key: Key, text: string) => Promise<CachedRow>;
+  /** Resolves once the writes to a table that are on their way now have been committed or refused. */
+  readonly settled: (table: Table) => Promise<void> | undefined;
+}
+
+/** A row that the transaction has to do with. */
+interface Touched {
+  readonly table: Table;
+  readonly key: Key;
+  readonly text: string;
+  /** The revision it was at; null when it was not there. */
+  readonly revision: number | null;
+  row: Row | null;
+  /** Whether the commit depends on `revision`. False for a row that only came by in a scan. */
+  guarded: boolean;
+  written: boolean;
+  /** Deleted and inserted anew: not an update, so immutable columns are written too. */
+  replaced: boolean;
+  nextRevision: number;
+  stamp: Stamp | undefined;
+}
+
+export class Transaction {
+  readonly now: number;
+  /** 1 at first; higher when earlier tries met a conflict. Then rows are read that a first try takes for granted. */
+  readonly attempt: number;
+  readonly #ports: TransactionPorts;
+  readonly #touched: Touched[] = [];
+  readonly #appends: Append[] = [];
+  readonly #afterCommit: ((positions: readonly number[]) => void)[] = [];
+  readonly #onDiscard: (() => void)[] = [];
+
+  constructor(ports: TransactionPorts, now: number, attempt: number) {
+    this.#ports = ports;
+    this.now = now;
+    this.attempt = attempt;
+  }
+
+  newId(prefix: string): string {
+    return this.#ports.ids.next(prefix, this.now);
+  }
+
+  newToken(): string {
+    return this.#ports.ids.token();
+  }
+
+  /** The row, or null. The commit checks that it is still so. */
+  async get<R extends Row>(table: Table<R>, key: Key): Promise<R | null> {
+    const text = keyText(key);
+    const touched = this.#find(table, text);
+    if (touched !== undefined) {
+      touched.guarded = true;
+      return touched.row as R | null; // a row of this table
+    }
+    const { revision, row } = await this.#current(table, key, text);
+    this.#touch(table, key, text, revision, row, true);
+    return row as R | null; // a row of this table
+  }
+
+  /**
+   * Rows of an index range, with all that commands executed before this one wrote. What others write at the same time may
+   * be missing: the commit checks only the rows that are then read by key or written.
+   */
+  async scan<R extends Row>(scan: Scan<R>): Promise<R[]> {
+    await this.#ports.settled(scan.table);
+    const found = await this.#ports.store.scan(scan);
+    if (scan.table.position !== undefined) return found.map(({ row }) => row); // entries of a log never change
+    const rows: R[] = [];
+    for (const stored of found) {
+      const key = keyOf(scan.table, stored.row);
+      const text = keyText(key);
+      const cached = this.#ports.cache.get(scan.table, text);
+      const { revision, row } = cached !== undefined && cached.pendingWrites > 0 ? cached : stored;
+      const touched = this.#find(scan.table, text) ?? this.#touch(scan.table, key, text, revision, row, false);
+      if (touched.row !== null) rows.push(touched.row as R); // a row of this table
+    }
+    return rows;
+  }
+
+  head(log: Table, partition: Key): Promise<number> {
+    return this.#ports.store.head(log, partition);
+  }
+
+  /** Has the commit check that no such row is there, without reading it now. */
+  expectAbsent(table: Table, key: Key): void {
+    const text = keyText(key);
+    if (this.#find(table, text) === undefined) this.#touch(table, key, text, null, null, true);
+  }
+
+  /** Inserts a row that must not be there. It need not have been read: the commit finds out. */
+  insert<R extends Row>(table: Table<R>, row: R, stamp?: Stamp): void {
+    const key = keyOf(table, row);
+    const text = keyText(key);
+    const touched = this.#find(table, text) ?? this.#touch(table, key, text, null, null, true);
+    invariant(touched.row === null, `an inserted row is not there yet (${table.name} ${text})`);
+    touched.stamp = stamp;
+    if (touched.written && touched.revision !== null) {
+      touched.replaced = true;
+      touched.nextRevision = this.#ports.revisions.first(this.now);
+    }
+    this.#write(touched, row);
+  }
+
+  /** Replaces a row that this transaction has read or inserted. */
+  update<R extends Row>(table: Table<R>, row: R): void {
+    const touched = this.#find(table, keyText(keyOf(table, row)));
+    invariant(touched !== undefined && touched.row !== null, `an updated row has been read (${table.name})`);
+    this.#write(touched, row);
+  }
+
+  /** Deletes a row that this transaction has read. */
+  delete(table: Table, key: Key): void {
+    const touched = this.#find(table, keyText(key));
+    invariant(touched !== undefined && touched.row !== null, `a deleted row has been read (${table.name})`);
+    this.#write(touched, null);
+  }
+
+  append<R extends Row>(log: Table<R>, row: Omit<R, 'position'>): void {
+    this.#appends.push({ log, row: row as Row }); // Append takes all columns but the position
+  }
+
+  /** Runs once the writes are durable, with the positions of what was appended; never if they are not. */
+  afterCommit(effect: (positions: readonly number[]) => void): void {
+    this.#afterCommit.push(effect);
+  }
+
+  /** Undoes what was done outside the database, when this try is given up. */
+  onDiscard(undo: () => void): void {
+    this.#onDiscard.push(undo);
+  }
+
+  // For the group commit.
+
+  writeSet(): WriteSet {
+    const guards: Guard[] = [];
+    const puts: Put[] = [];
+    const deletes: Delete[] = [];
+    for (const { table, key, revision, row, guarded, written, replaced, nextRevision, stamp } of this.#touched) {
+      if (written && row !== null) {
+        if (replaced && revision !== null) deletes.push({ table, key, expected: revision });
+        const put = { table, row, expected: replaced ? null : revision, revision: nextRevision };
+        puts.push(stamp === undefined ? put : { ...put, stamp });
+      } else if (written && revision !== null) deletes.push({ table, key, expected: revision });
+      else if (guarded) guards.push({ table, key, expected: revision });
+    }
+    return { guards, puts, deletes, appends: this.#appends };
+  }
+
+  committed(positions: readonly number[]): void {
+    for (const effect of this.#afterCommit) effect(positions);
+  }
+
+  discarded(): void {
+    for (const undo of this.#onDiscard) undo();
+  }
+
+  async #current(table: Table, key: Key, text: string): Promise<CachedRow> {
+    const { cache, store, read } = this.#ports;
+    const cached = cache.get(table, text);
+    // After a conflict the cached row may be what caused it, unless this process alone writes or the row is on its way.
+    const usable = cached !== undefined && (this.attempt === 1 || store.exclusive || cached.pendingWrites > 0);
+    return usable ? cached : read(table, key, text);
+  }
+
+  #find(table: Table, text: string): Touched | undefined {
+    for (const touched of this.#touched) if (touched.text === text && touched.table === table) return touched;
+    return undefined;
+  }
+
+  #touch(table: Table, key: Key, text: string, revision: number | null, row: Row | null, guarded: boolean): Touched {
+    const touched: Touched = {
+      table,
+      key,
+      text,
+      revision,
+      row,
+      guarded,
+      written: false,
+      replaced: false,
+      nextRevision: 0,
+      stamp: undefined,
+    };
+    this.#touched.push(touched);
+    return touched;
+  }
+
+  #write(touched: Touched, row: Row | null): void {
+    if (!touched.written) {
+      touched.written = true;
+      touched.nextRevision = touched.revision === null ? this.#ports.revisions.first(this.now) : touched.revision + 1;
+    }
+    touched.row = row;
+  }
+}
