@@ -1,0 +1,231 @@
+import {
+  type EventMatch,
+  encodeJson,
+  FunctionNotFoundError,
+  isIronflowError,
+  jsonNull,
+  matchValueAt,
+  resolveEventMatch,
+} from '@ironflow/core';
+import {
+  type Failure,
+  type JobEvent,
+  payloadText,
+  payloadValue,
+  type StepKind,
+  type WaitRequest,
+} from '@ironflow/core/wire';
+import type { Transaction } from '../group-commit/index.ts';
+import { jobEventFrom } from '../kernel/job-event.ts';
+import { events, matchPaths, type RunRow, steps, type WaitRow, waits } from '../store/tables.ts';
+import { eventText } from './event-waits.ts';
+import type { CommandPorts } from './ports.ts';
+import { startRun } from './start-runs.ts';
+import { blankWait, recordMetWait, type WaitOutcome } from './waits.ts';
+
+export interface BegunWait {
+  readonly run: RunRow;
+  /** False when it was begun before. */
+  readonly isNew: boolean;
+  /** Set when the wait failed at once and its worker's contract cannot tell the function: the run must fail. */
+  readonly fatal?: Failure;
+}
+
+/** Events of one name that are looked through, at most, while the wait is stored; the rest follows after the commit. */
+const LOOK_BACK_MAX = 5_000;
+
+/**
+ * Begins a wait of a run. One that is met already (a time that is past, an event that came before the question, a call
+ * that does not wait) is recorded as met at once.
+ */
+export async function beginWait(
+  tx: Transaction,
+  run: RunRow,
+  request: WaitRequest,
+  options: { readonly failable: boolean },
+  ports: CommandPorts,
+): Promise<BegunWait> {
+  if (tx.attempt > 1) {
+    const known = (await tx.get(steps, [run.id, request.stepId])) ?? (await tx.get(waits, [run.id, request.stepId]));
+    if (known !== null) return { run, isNew: false };
+  } else tx.expectAbsent(steps, [run.id, request.stepId]);
+  return new WaitToBegin(tx, run, request, options.failable, ports).begin();
+}
+
+class WaitToBegin {
+  readonly #tx: Transaction;
+  readonly #run: RunRow;
+  readonly #request: WaitRequest;
+  readonly #failable: boolean;
+  readonly #ports: CommandPorts;
+
+  constructor(tx: Transaction, run: RunRow, request: WaitRequest, failable: boolean, ports: CommandPorts) {
+    this.#tx = tx;
+    this.#run = run;
+    this.#request = request;
+    this.#failable = failable;
+    this.#ports = ports;
+  }
+
+  begin(): BegunWait | Promise<BegunWait> {
+    const request = this.#request;
+    switch (request.kind) {
+      case 'sleep':
+        if (request.until <= this.#tx.now) return this.#metAtOnce('sleep', { status: 'completed', output: jsonNull });
+        return this.#store({ kind: 'sleep', dueAt: request.until });
+      case 'wait_for_event':
+        return this.#waitForEvent(request);
+      case 'invoke':
+      case 'invoke_async':
+        return this.#invoke(request);
+    }
+  }
+
+  async #waitForEvent(request: WaitRequest & { kind: 'wait_for_event' }): Promise<BegunWait> {
+    const tx = this.#tx;
+    const { env } = this.#run;
+    let match: EventMatch | undefined;
+    try {
+      match = request.match ? resolveEventMatch(request.match, await this.#runEvent()) : undefined;
+    } catch (error) {
+      return this.#failed('wait_for_event', error);
+    }
+    const found = await this.#lookBack(request.event, match);
+    if ('event' in found) {
+      return this.#metAtOnce('wait_for_event', { status: 'completed', output: eventText(found.event) });
+    }
+    const matchPath = match?.path ?? '';
+    if ((await tx.get(matchPaths, [env, request.event, matchPath])) === null) {
+      tx.insert(matchPaths, { env, eventName: request.event, path: matchPath });
+    }
+    const begun = { runId: this.#run.id, stepId: request.stepId, env, eventName: request.event, matchPath };
+    tx.afterCommit(() => this.#ports.outside.eventWaitBegun(begun));
+    return this.#store({
+      kind: 'event',
+      dueAt: tx.now + request.timeoutMs,
+      eventName: request.event,
+      matchPath,
+      matchValue: match?.value ?? '',
+      fromPosition: found.searchedTo,
+    });
+  }
+
+  /** The first event since the run's start that meets the wait, or how far the log was searched. */
+  async #lookBack(
+    name: string,
+    match: EventMatch | undefined,
+  ): Promise<{ readonly event: JobEvent } | { readonly searchedTo: number }> {
+    const { env } = this.#run;
+    const head = await this.#tx.head(events, [env]);
+    let searchedTo = this.#run.logPosition;
+    for (let looked = 0; searchedTo < head && looked < LOOK_BACK_MAX; ) {
+      const page = await this.#tx.scan({
+        table: events,
+        index: 'byName',
+        prefix: [env, name],
+        after: [searchedTo],
+        to: [head],
+        limit: 500,
+      });
+      for (const row of page) {
+        const event = jobEventFrom(row);
+        if (match === undefined || matchValueAt(matchable(event), match.path) === match.value) return { event };
+        searchedTo = row.position;
+      }
+      looked += page.length;
+      if (page.length < 500) searchedTo = head;
+    }
+    return { searchedTo };
+  }
+
+  async #invoke(request: WaitRequest & { kind: 'invoke' | 'invoke_async' }): Promise<BegunWait> {
+    const tx = this.#tx;
+    const { env, id: runId } = this.#run;
+    const fn = (await this.#ports.functions.current(tx, env)).get(request.functionId);
+    if (fn === undefined) return this.#failed(request.kind, new FunctionNotFoundError(request.functionId));
+    const input = payloadText(request.input);
+    const event: JobEvent = {
+      id: tx.newId('evt'),
+      name: request.functionId,
+      version: 1,
+      data: { text: input },
+      timestamp: tx.now,
+      source: 'invoke',
+    };
+    const parent = request.kind === 'invoke' ? { runId, stepId: request.stepId } : null;
+    const childRunId = startRun(tx, { env, fn, event, input, parent }, this.#ports);
+    if (request.kind === 'invoke_async') {
+      const output = encodeJson({ run_id: childRunId }, 'output of invokeAsync');
+      return this.#metAtOnce('invoke_async', { status: 'completed', output }, childRunId);
+    }
+    return this.#store({
+      kind: 'child',
+      dueAt: tx.now + request.timeoutMs,
+      childRunId,
+      functionId: request.functionId,
+    });
+  }
+
+  #store(wait: Partial<WaitRow> & { readonly kind: 'sleep' | 'event' | 'child' }): BegunWait {
+    const { stepId, name, wake, sequence } = this.#request;
+    this.#tx.insert(waits, {
+      ...blankWait,
+      runId: this.#run.id,
+      env: this.#run.env,
+      stepId,
+      name,
+      wake,
+      sequence,
+      failable: this.#failable,
+      createdAt: this.#tx.now,
+      ...wait,
+    });
+    const { dueAt } = wait;
+    if (dueAt != null) this.#tx.afterCommit(() => this.#ports.outside.waitDueAt(dueAt));
+    return { run: { ...this.#run, openWaits: this.#run.openWaits + 1 }, isNew: true };
+  }
+
+  #failed(kind: StepKind, error: unknown): BegunWait {
+    if (!isIronflowError(error)) throw error;
+    const failure: Failure = {
+      name: error.name,
+      code: error.code,
+      message: error.message,
+      retryable: false,
+      ...(error.details && { details: error.details }),
+    };
+    if (!this.#failable) return { run: this.#run, isNew: true, fatal: failure };
+    return this.#metAtOnce(kind, { status: 'failed', error: failure });
+  }
+
+  #metAtOnce(kind: StepKind, outcome: WaitOutcome, childRunId: string | null = null): BegunWait {
+    const { stepId, name } = this.#request;
+    const wakes = this.#run.wakes + 1;
+    recordMetWait(
+      this.#tx,
+      { runId: this.#run.id, stepId, name, kind, createdAt: this.#tx.now, childRunId },
+      wakes,
+      outcome,
+    );
+    return { run: { ...this.#run, wakes, unseenWakes: this.#run.unseenWakes + 1 }, isNew: true };
+  }
+
+  async #runEvent(): Promise<unknown> {
+    const { input, eventId, eventName } = this.#run;
+    if (input !== null) return { id: eventId, name: eventName, data: JSON.parse(input) };
+    const [row] = await this.#tx.scan({ table: events, index: 'byId', prefix: [eventId], limit: 1 });
+    return row === undefined ? {} : matchable(jobEventFrom(row));
+  }
+}
+
+/** An event as paths see it. */
+export function matchable(event: JobEvent): unknown {
+  return {
+    id: event.id,
+    name: event.name,
+    version: event.version,
+    data: payloadValue(event.data),
+    ...(event.metadata && { metadata: payloadValue(event.metadata) }),
+    ...(event.source !== undefined && { source: event.source }),
+  };
+}

@@ -1,0 +1,97 @@
+import { createHash } from 'node:crypto';
+import { canonicalJson, encodeJson } from '@ironflow/core';
+import type { FunctionDefinition } from '@ironflow/core/wire';
+import type { Transaction } from '../group-commit/index.ts';
+import { functions, functionVersions, registries } from '../store/tables.ts';
+import type { CommandPorts } from './ports.ts';
+
+export interface RegisterFunctionInput {
+  readonly env: string;
+  readonly definition: FunctionDefinition;
+}
+
+export interface RegisterFunctionResult {
+  readonly definition: FunctionDefinition;
+  readonly version: number;
+  /** Whether the id is new. */
+  readonly created: boolean;
+  readonly createdAt: number;
+  readonly updatedAt: number;
+}
+
+/**
+ * Registers a function. The same definition and code again changes nothing; another one makes a new version, and one that
+ * was there before (a roll-back) becomes current again under its old number.
+ */
+export async function registerFunction(
+  tx: Transaction,
+  { env, definition }: RegisterFunctionInput,
+  ports: CommandPorts,
+): Promise<RegisterFunctionResult> {
+  const hash = createHash('sha256').update(canonicalJson(definition)).digest('hex').slice(0, 32);
+  const current = await tx.get(functions, [env, definition.id]);
+  const result = (version: number, createdAt: number, updatedAt: number): RegisterFunctionResult => ({
+    definition,
+    version,
+    created: current === null,
+    createdAt,
+    updatedAt,
+  });
+  if (current !== null && current.hash === hash && current.status === 'active') {
+    return result(current.version, current.createdAt, current.updatedAt);
+  }
+
+  const version = await versionFor(tx, env, definition, hash);
+  const row = {
+    env,
+    id: definition.id,
+    version,
+    definition: encodeJson(definition, `definition of function "${definition.id}"`),
+    hash,
+    mode: definition.mode,
+    status: 'active' as const,
+    createdAt: current?.createdAt ?? tx.now,
+    updatedAt: tx.now,
+  };
+  if (current === null) tx.insert(functions, row);
+  else tx.update(functions, row);
+  await noteChange(tx, env);
+  tx.afterCommit(() => {
+    ports.functions.forget(env);
+    ports.outside.functionsChanged(env);
+  });
+  return result(version, row.createdAt, row.updatedAt);
+}
+
+async function versionFor(tx: Transaction, env: string, definition: FunctionDefinition, hash: string): Promise<number> {
+  const { id: functionId } = definition;
+  const [known] = await tx.scan({
+    table: functionVersions,
+    index: 'byHash',
+    prefix: [env, functionId, hash],
+    limit: 1,
+  });
+  if (known !== undefined) return known.version;
+  const [newest] = await tx.scan({
+    table: functionVersions,
+    prefix: [env, functionId],
+    limit: 1,
+    direction: 'backward',
+  });
+  const version = (newest?.version ?? 0) + 1;
+  tx.insert(functionVersions, {
+    env,
+    functionId,
+    version,
+    definition: encodeJson(definition, `definition of function "${functionId}"`),
+    hash,
+    createdAt: tx.now,
+  });
+  return version;
+}
+
+async function noteChange(tx: Transaction, env: string): Promise<void> {
+  const registry = await tx.get(registries, [env]);
+  if (registry === null) tx.insert(registries, { env, changes: 1 });
+  else tx.update(registries, { env, changes: registry.changes + 1 });
+}

@@ -1,0 +1,307 @@
+// A worker's report on one job: steps that ended, waits that began, the end of the job. Stored together or refused together.
+//   P1. Only the holder of the run's lease is heard (kernel/lease.ts).
+//   P2. A step is recorded once. The same report again (its answer was lost) changes nothing; it gets the same answer, or is
+//       refused because it ended the job, which tells the worker as much.
+//   P3. After an accepted report the run has a wake-up source, or has ended.
+// A report that only records steps reads nothing (the run's row is in memory) and writes one row a step.
+
+import { encodeJson, type JsonText, jsonNull } from '@ironflow/core';
+import {
+  type Failure,
+  payloadText,
+  type Report,
+  type ReportAnswer,
+  type Resolution,
+  type StepRecord,
+  type WaitRequest,
+} from '@ironflow/core/wire';
+import type { Transaction } from '../group-commit/index.ts';
+import { decideFailure } from '../kernel/failure-policy.ts';
+import { refuseReport } from '../kernel/lease.ts';
+import { jobIdOf, parkRun, parseJobId } from '../kernel/run.ts';
+import { attempts, type RunRow, runs, type StepKind, steps, waits } from '../store/tables.ts';
+import { beginWait } from './begin-wait.ts';
+import { completeRun, failRun } from './end-run.ts';
+import type { CommandPorts } from './ports.ts';
+import { resolutionsSince } from './resolutions.ts';
+import { retryOrFailRun } from './retry-run.ts';
+import { makeReady } from './start-runs.ts';
+import { blankWait } from './waits.ts';
+
+export interface ReportInput {
+  readonly sessionId: string;
+  readonly report: Report;
+  readonly reporter: Reporter;
+}
+
+/** What a reporter's contract allows. */
+export interface Reporter {
+  /** A failed step is retried by itself; otherwise the run is, and a failed step stays open. */
+  readonly retriesSteps: boolean;
+  /** Its function can be told that such a wait has failed; otherwise the run fails. */
+  readonly failable: (kind: WaitRequest['kind']) => boolean;
+  /** It reads the answer and goes on in place; otherwise it must come again for what it has not seen. */
+  readonly goesOn: boolean;
+}
+
+/** A worker of the published SDK. */
+export const contractWorker: Reporter = { retriesSteps: false, failable: () => false, goesOn: false };
+/** A push endpoint of the published SDK: it can be told of a failed child, and of nothing else. */
+export const contractPush: Reporter = { retriesSteps: false, failable: (kind) => kind === 'invoke', goesOn: false };
+/** Our worker, and our push endpoint while its request is open. */
+export const ironflowWorker: Reporter = { retriesSteps: true, failable: () => true, goesOn: true };
+/** The last word of our push endpoint, in its response. */
+export const ironflowResponse: Reporter = { retriesSteps: true, failable: () => true, goesOn: false };
+
+/** Leases in a row that bring nothing new before the run is failed: its function asks for the same wait again and again. */
+const IDLE_LEASES_MAX = 5;
+
+export async function report(tx: Transaction, input: ReportInput, ports: CommandPorts): Promise<ReportAnswer> {
+  const { report, sessionId } = input;
+  const job = parseJobId(report.jobId);
+  const stored = job === undefined ? null : await tx.get(runs, [job.runId]);
+  const refusal = refuseReport(stored, { sessionId, fence: report.fence, token: report.leaseToken });
+  if (refusal !== undefined || stored === null) {
+    return { status: 'refused', code: refusal?.code ?? 'RUN_NOT_FOUND', message: refusal?.message ?? '' };
+  }
+
+  const execution = new ReportedRun(tx, stored, input, ports);
+  for (const record of report.records) await execution.record(record);
+  if (report.end?.status === undefined || report.end.status === 'suspended') {
+    for (const wait of report.waits) await execution.begin(wait);
+  }
+  return execution.end();
+}
+
+/** The run while one report is applied to it. */
+class ReportedRun {
+  readonly #tx: Transaction;
+  readonly #input: ReportInput;
+  readonly #ports: CommandPorts;
+  readonly #before: RunRow;
+  readonly #retries: { stepId: string; attempt: number; dueAt: number }[] = [];
+  #run: RunRow;
+  #broughtNews = false;
+  /** Set when what was reported cannot stand: the run fails, whatever else the report says. */
+  #fatal: Failure | undefined;
+
+  constructor(tx: Transaction, run: RunRow, input: ReportInput, ports: CommandPorts) {
+    this.#tx = tx;
+    this.#before = run;
+    this.#run = run;
+    this.#input = input;
+    this.#ports = ports;
+  }
+
+  async record(record: StepRecord): Promise<void> {
+    const tx = this.#tx;
+    // The first try takes for granted that the step is new. Where it is not, the commit refuses and we come again and look.
+    if (tx.attempt > 1 && (await this.#isRecorded(record))) return;
+    this.#broughtNews = true;
+    if (record.attempt > 1) await this.#dropRetry(record.stepId);
+    if (record.status === 'completed') {
+      this.#insertStep(record, {
+        status: 'completed',
+        output: record.output === undefined ? jsonNull : payloadText(record.output),
+      });
+      return;
+    }
+    const failure = record.error ?? unknownFailure;
+    if (!this.#input.reporter.retriesSteps && record.kind === 'run') {
+      // This contract retries the run, not the step: a failed step stays open, and the job's end says what follows.
+      this.#insertAttempt(record, failure);
+      return;
+    }
+    await this.#recordFailure(record, failure);
+  }
+
+  /** Whether this attempt is stored already. If it is, and another one follows, the answer says so again. */
+  async #isRecorded(record: StepRecord): Promise<boolean> {
+    const tx = this.#tx;
+    const step = await tx.get(steps, [this.#run.id, record.stepId]);
+    if (step !== null) {
+      if (step.kind !== record.kind) this.#fatal ??= contradiction(record, step.kind);
+      return true;
+    }
+    if ((await tx.get(attempts, [this.#run.id, record.stepId, record.attempt])) === null) return false;
+    const wait = await tx.get(waits, [this.#run.id, record.stepId]);
+    if (wait?.dueAt != null) this.#retries.push({ stepId: record.stepId, attempt: wait.attempt, dueAt: wait.dueAt });
+    return true;
+  }
+
+  async #recordFailure(record: StepRecord, failure: Failure): Promise<void> {
+    const tx = this.#tx;
+    const run = this.#run;
+    const definition = await this.#ports.functions.version(tx, run.env, run.functionId, run.functionVersion);
+    const decision =
+      definition === undefined || record.kind === 'compensate'
+        ? ({ kind: 'final' } as const)
+        : decideFailure(definition.retry, failure, record.attempt, tx.now);
+    if (decision.kind === 'final') {
+      this.#insertStep(record, { status: 'failed', error: failure });
+      return;
+    }
+    this.#insertAttempt(record, failure);
+    tx.insert(waits, {
+      ...blankWait,
+      runId: run.id,
+      stepId: record.stepId,
+      env: run.env,
+      name: record.name,
+      kind: 'retry',
+      dueAt: decision.dueAt,
+      attempt: decision.attempt,
+      failable: true,
+      wake: record.wake,
+      sequence: record.sequence,
+      createdAt: tx.now,
+    });
+    tx.afterCommit(() => this.#ports.outside.waitDueAt(decision.dueAt));
+    this.#run = { ...run, openWaits: run.openWaits + 1 };
+    this.#retries.push({ stepId: record.stepId, attempt: decision.attempt, dueAt: decision.dueAt });
+  }
+
+  async begin(request: WaitRequest): Promise<void> {
+    const failable = this.#input.reporter.failable(request.kind);
+    const begun = await beginWait(this.#tx, this.#run, request, { failable }, this.#ports);
+    this.#run = begun.run;
+    this.#broughtNews ||= begun.isNew;
+    this.#fatal ??= begun.fatal;
+  }
+
+  async end(): Promise<ReportAnswer> {
+    const { end } = this.#input.report;
+    const run = this.#run;
+    if (this.#fatal !== undefined) return this.#failNow(this.#fatal);
+    switch (end?.status) {
+      case undefined:
+        this.#writeIfChanged(run);
+        return this.#answer(false);
+      case 'completed':
+        await completeRun(this.#tx, run, payloadText(end.output), this.#ports);
+        return this.#answer(true);
+      case 'failed':
+        await retryOrFailRun(this.#tx, run, end.error, this.#ports, false);
+        return this.#answer(true);
+      case 'suspended':
+        return this.#suspend();
+    }
+  }
+
+  async #failNow(error: Failure): Promise<ReportAnswer> {
+    await failRun(this.#tx, this.#run, error, this.#ports, false);
+    return this.#answer(true);
+  }
+
+  async #suspend(): Promise<ReportAnswer> {
+    const tx = this.#tx;
+    const { report, reporter } = this.#input;
+    const run = this.#run;
+    // Our executor says what it has seen; for others, all that was met while they held the lease is unseen.
+    const hasUnseen = reporter.retriesSteps ? run.wakes > report.seenWakes : run.unseenWakes > 0;
+    if (hasUnseen && reporter.goesOn) {
+      this.#writeIfChanged(run);
+      return this.#answer(false);
+    }
+    const idleLeases = this.#broughtNews ? 0 : run.idleLeases + 1;
+    const mayPark = run.openWaits > 0 && !hasUnseen;
+    if (!mayPark && idleLeases > IDLE_LEASES_MAX) return this.#failNow(endlessWait(report));
+    tx.afterCommit(() => this.#jobEnded());
+    tx.update(runs, mayPark ? parkRun(run, tx.now) : await makeReady(tx, { ...run, idleLeases }, this.#ports));
+    return this.#answer(true);
+  }
+
+  async #answer(ended: boolean): Promise<ReportAnswer> {
+    const { report, reporter } = this.#input;
+    const behind = reporter.goesOn && !ended && this.#run.wakes > report.seenWakes;
+    const resolutions: readonly Resolution[] = behind
+      ? await resolutionsSince(this.#tx, this.#run.id, report.seenWakes)
+      : [];
+    return { status: 'accepted', ended, retries: this.#retries, resolutions };
+  }
+
+  #writeIfChanged(run: RunRow): void {
+    if (run !== this.#before) this.#tx.update(runs, { ...run, updatedAt: this.#tx.now });
+  }
+
+  #jobEnded(): void {
+    this.#ports.outside.jobEnded(this.#input.sessionId, jobIdOf(this.#before.id, this.#before.fence));
+  }
+
+  async #dropRetry(stepId: string): Promise<void> {
+    const wait = await this.#tx.get(waits, [this.#run.id, stepId]);
+    if (wait === null) return;
+    this.#tx.delete(waits, [this.#run.id, stepId]);
+    // A retry that started before it was due (its worker counted the delay itself) was still open.
+    if (wait.resolution === null) this.#run = { ...this.#run, openWaits: this.#run.openWaits - 1 };
+  }
+
+  #insertStep(
+    record: StepRecord,
+    outcome:
+      | { readonly status: 'completed'; readonly output: JsonText }
+      | { readonly status: 'failed'; readonly error: Failure },
+  ): void {
+    this.#tx.insert(steps, {
+      runId: this.#run.id,
+      stepId: record.stepId,
+      name: record.name,
+      kind: record.kind,
+      status: outcome.status,
+      output: outcome.status === 'completed' ? outcome.output : null,
+      error: outcome.status === 'completed' ? null : failureText(outcome.error),
+      attempt: record.attempt,
+      wake: record.wake,
+      sequence: record.sequence,
+      resolution: null,
+      fence: this.#before.fence,
+      startedAt: record.startedAt,
+      endedAt: record.endedAt,
+      childRunId: null,
+    });
+  }
+
+  #insertAttempt(record: StepRecord, failure: Failure): void {
+    this.#tx.insert(attempts, {
+      runId: this.#run.id,
+      stepId: record.stepId,
+      number: record.attempt,
+      name: record.name,
+      fence: this.#before.fence,
+      sessionId: this.#input.sessionId,
+      outcome: 'failed',
+      error: failureText(failure),
+      startedAt: record.startedAt,
+      endedAt: record.endedAt,
+    });
+  }
+}
+
+const failureText = (failure: Failure): JsonText => encodeJson(failure, 'error of a step');
+
+const unknownFailure: Failure = {
+  code: 'ERROR',
+  message: 'The worker reported a failed step without saying why.',
+  retryable: true,
+};
+
+function contradiction(record: StepRecord, kind: StepKind): Failure {
+  return {
+    name: 'NonDeterministicError',
+    code: 'NON_DETERMINISTIC',
+    retryable: false,
+    message: `Step "${record.name}" was recorded as ${kind} and is now reported as ${record.kind}. Give each step a name of its own, and keep their order the same on every execution.`,
+    details: { stepId: record.stepId, recorded: kind, reported: record.kind },
+  };
+}
+
+function endlessWait(report: Report): Failure {
+  const steps = report.waits.map(({ stepId }) => stepId);
+  return {
+    name: 'NonDeterministicError',
+    code: 'NON_DETERMINISTIC',
+    retryable: false,
+    message: `The function asked ${IDLE_LEASES_MAX + 1} times in a row to wait for what it has been told already (${steps.join(', ') || 'nothing'}).`,
+    details: { steps },
+  };
+}

@@ -1,0 +1,154 @@
+// A worker's session: registered, kept alive by heartbeats, expired when it falls silent.
+//   registered ──► alive ──(silence of leaseMs)──► its leases are released one by one ──► expired
+//                    ▲                                                                       │
+//                    └───────────────── heard of again (registers or polls) ◄────────────────┘
+//   S1. A session is marked expired only when no run is leased to it, so a crash in between leaves the rest to the next try.
+
+import { encodeJson, type JsonText } from '@ironflow/core';
+import type { WorkerHello } from '@ironflow/core/wire';
+import type { Transaction } from '../group-commit/index.ts';
+import { jobIdOf, queueRun } from '../kernel/run.ts';
+import { attempts, type RunRow, runs, type SessionRow, type SessionTransport, sessions } from '../store/tables.ts';
+import type { CommandPorts } from './ports.ts';
+
+export interface RegisterSessionInput {
+  readonly env: string;
+  readonly hello: WorkerHello;
+  readonly transport: SessionTransport;
+  /** Set for a session that lives inside an engine process. */
+  readonly engineId: string | null;
+  readonly leaseMs: number;
+}
+
+export async function registerSession(
+  tx: Transaction,
+  { env, hello, transport, engineId, leaseMs }: RegisterSessionInput,
+  ports: CommandPorts,
+): Promise<SessionRow> {
+  const known = await tx.get(sessions, [hello.workerId]);
+  const functions: Record<string, number | null> = {};
+  for (const id of hello.functionIds) functions[id] = hello.functionVersions[id] ?? null;
+  const json = (value: unknown): JsonText => encodeJson(value, `registration of worker ${hello.workerId}`);
+  const row: SessionRow = {
+    id: hello.workerId,
+    env: known?.env ?? env,
+    transport,
+    hostname: hello.hostname,
+    functions: json(functions),
+    jobsMax: hello.jobsMax,
+    labels: json(hello.labels),
+    version: json(hello.version),
+    capabilities: json(hello.capabilities),
+    engineId,
+    leaseMs,
+    registeredAt: tx.now,
+    heartbeatAt: tx.now,
+    expiresAt: tx.now + leaseMs,
+  };
+  if (known === null) tx.insert(sessions, row);
+  else tx.update(sessions, row);
+  tx.afterCommit(() => ports.outside.sessionExpiresAt(tx.now + leaseMs));
+  return row;
+}
+
+/** Renews all leases of a session. False when no such session is registered. */
+export async function heartbeat(tx: Transaction, sessionId: string, ports: CommandPorts): Promise<boolean> {
+  const session = await tx.get(sessions, [sessionId]);
+  if (session === null) return false;
+  const expiresAt = tx.now + session.leaseMs;
+  tx.update(sessions, { ...session, heartbeatAt: tx.now, expiresAt });
+  tx.afterCommit(() => ports.outside.sessionExpiresAt(expiresAt));
+  return true;
+}
+
+/** Lets a session expire at `at` unless it is heard of before: its connection broke, or its engine process is gone. */
+export async function shortenSession(
+  tx: Transaction,
+  { sessionId, at }: { readonly sessionId: string; readonly at: number },
+  ports: CommandPorts,
+): Promise<void> {
+  const session = await tx.get(sessions, [sessionId]);
+  if (session === null || session.expiresAt === null || session.expiresAt <= at) return;
+  tx.update(sessions, { ...session, expiresAt: at });
+  tx.afterCommit(() => ports.outside.sessionExpiresAt(at));
+}
+
+/** Puts off an expiry that the engine's own absence may have caused. */
+export async function extendSession(
+  tx: Transaction,
+  { sessionId, at }: { readonly sessionId: string; readonly at: number },
+  ports: CommandPorts,
+): Promise<void> {
+  const session = await tx.get(sessions, [sessionId]);
+  if (session === null || session.expiresAt === null || session.expiresAt >= at) return;
+  tx.update(sessions, { ...session, expiresAt: at });
+  tx.afterCommit(() => ports.outside.sessionExpiresAt(at));
+}
+
+/** Whether the session's time is over, as of now. */
+export async function isSessionExpired(tx: Transaction, sessionId: string): Promise<boolean> {
+  const session = await tx.get(sessions, [sessionId]);
+  return session === null || session.expiresAt === null || session.expiresAt <= tx.now;
+}
+
+/** Marks a silent session expired, once nothing is leased to it. True when that is done, or no longer needed. */
+export async function expireSession(tx: Transaction, sessionId: string): Promise<boolean> {
+  const session = await tx.get(sessions, [sessionId]);
+  if (session === null || session.expiresAt === null || session.expiresAt > tx.now) return true;
+  const leased = await tx.scan({ table: runs, index: 'bySession', prefix: [sessionId], limit: 1 });
+  if (leased.length > 0) return false;
+  tx.update(sessions, { ...session, expiresAt: null });
+  return true;
+}
+
+export type LeaseEnd =
+  /** The holder is silent: nobody knows how far it came. Refused while its session is alive. */
+  | { readonly reason: 'expired' }
+  /** The holder never took it up, or gave it back untouched. */
+  | { readonly reason: 'returned' }
+  /** The execution used up the function's timeout. */
+  | { readonly reason: 'lost' };
+
+/** Ends one lease and queues its run again. Nothing happens when the lease is no longer that. */
+export async function releaseLease(
+  tx: Transaction,
+  {
+    runId,
+    sessionId,
+    fence,
+    end,
+  }: { readonly runId: string; readonly sessionId: string; readonly fence: number; readonly end: LeaseEnd },
+  ports: CommandPorts,
+): Promise<void> {
+  const run = await tx.get(runs, [runId]);
+  if (run === null || run.status !== 'running' || run.leaseSession !== sessionId || run.fence !== fence) return;
+  if (end.reason === 'expired' && !(await isSessionExpired(tx, sessionId))) return;
+  if (end.reason !== 'returned') recordLostLease(tx, run);
+  const queued = queueRun(run, tx.now);
+  tx.update(runs, queued);
+  tx.afterCommit(() => {
+    ports.outside.jobRevoked(
+      sessionId,
+      jobIdOf(runId, fence),
+      'STALE_EXECUTION',
+      `The lease of this job has ended: ${end.reason}.`,
+    );
+    ports.outside.queued({ env: run.env, functionId: run.functionId, version: run.functionVersion });
+  });
+}
+
+/** Under this lease every step not recorded by now may have been started, and nobody knows. */
+export function recordLostLease(tx: Transaction, run: RunRow): void {
+  tx.insert(attempts, {
+    runId: run.id,
+    stepId: '',
+    number: run.fence,
+    name: '',
+    fence: run.fence,
+    sessionId: run.leaseSession,
+    outcome: 'unknown',
+    error: null,
+    startedAt: run.leasedAt,
+    endedAt: tx.now,
+  });
+}

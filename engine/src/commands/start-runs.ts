@@ -1,0 +1,70 @@
+import type { JsonText } from '@ironflow/core';
+import type { JobEvent } from '@ironflow/core/wire';
+import type { Transaction } from '../group-commit/index.ts';
+import type { RegisteredFunction } from '../kernel/function-definition.ts';
+import { createRun, leaseRun, queueRun } from '../kernel/run.ts';
+import { events, type RunRow, runs } from '../store/tables.ts';
+import type { CommandPorts } from './ports.ts';
+
+export interface StartRunInput {
+  readonly env: string;
+  readonly fn: RegisteredFunction;
+  readonly event: JobEvent;
+  /** Set when the data is not stored as an event: the run was invoked. */
+  readonly input: JsonText | null;
+  readonly parent: { readonly runId: string; readonly stepId: string } | null;
+}
+
+/** Creates a run, leased at once where a worker has room, queued otherwise. Returns its id. */
+export function startRun(
+  tx: Transaction,
+  { env, fn, event, input, parent }: StartRunInput,
+  ports: CommandPorts,
+): string {
+  const { definition, version } = fn;
+  const run = createRun(
+    {
+      id: tx.newId('run'),
+      env,
+      functionId: definition.id,
+      functionVersion: version,
+      maxAttempts: definition.retry.maxAttempts,
+      eventId: event.id,
+      eventName: event.name,
+      input,
+      parent,
+    },
+    tx.now,
+  );
+  const ready = handOver(tx, run, definition.timeoutMs, event, ports);
+  tx.insert(runs, ready, { column: 'logPosition', log: events, partition: [env] });
+  return run.id;
+}
+
+/** Queues a run that can make progress again, or leases it at once where a worker has room. Returns the row to write. */
+export async function makeReady(tx: Transaction, run: RunRow, ports: CommandPorts): Promise<RunRow> {
+  const definition = await ports.functions.version(tx, run.env, run.functionId, run.functionVersion);
+  return handOver(tx, queueRun(run, tx.now), definition?.timeoutMs ?? 0, undefined, ports);
+}
+
+function handOver(
+  tx: Transaction,
+  run: RunRow,
+  timeoutMs: number,
+  event: JobEvent | undefined,
+  { outside }: CommandPorts,
+): RunRow {
+  const queue = { env: run.env, functionId: run.functionId, version: run.functionVersion };
+  const reservation = outside.reserve(queue);
+  if (reservation === undefined) {
+    tx.afterCommit(() => outside.queued(queue));
+    return run;
+  }
+  tx.onDiscard(() => reservation.release());
+  const leased = leaseRun(run, { sessionId: reservation.sessionId, token: tx.newToken() }, timeoutMs, tx.now);
+  tx.afterCommit(() => {
+    if (leased.deadlineAt !== null) outside.deadlineAt(leased.deadlineAt);
+    outside.leased(reservation, leased, event);
+  });
+  return leased;
+}

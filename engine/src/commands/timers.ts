@@ -1,0 +1,65 @@
+import { jsonNull } from '@ironflow/core';
+import type { Failure } from '@ironflow/core/wire';
+import type { Transaction } from '../group-commit/index.ts';
+import { isEnded } from '../kernel/run.ts';
+import { runs, type WaitRow, waits } from '../store/tables.ts';
+import { settleWait } from './end-run.ts';
+import type { CommandPorts } from './ports.ts';
+import { isStepped, type WaitOutcome, wake } from './waits.ts';
+
+/** Meets a wait whose time has come: a sleep or a retry is over, an event or a child is late. */
+export async function fireTimer(
+  tx: Transaction,
+  { runId, stepId }: { readonly runId: string; readonly stepId: string },
+  ports: CommandPorts,
+): Promise<void> {
+  const wait = await tx.get(waits, [runId, stepId]);
+  if (wait === null || wait.dueAt === null || wait.dueAt > tx.now) return;
+  const run = await tx.get(runs, [runId]);
+  if (run === null || isEnded(run)) {
+    tx.delete(waits, [runId, stepId]);
+    return;
+  }
+  if (isStepped(wait)) {
+    const outcome: WaitOutcome =
+      wait.kind === 'sleep'
+        ? { status: 'completed', output: jsonNull }
+        : { status: 'timed_out', error: timeoutFailure(wait) };
+    return settleWait(tx, run, wait, outcome, ports);
+  }
+  switch (wait.kind) {
+    case 'retry': {
+      const wakeNumber = run.wakes + 1;
+      tx.update(waits, { ...wait, dueAt: null, resolution: wakeNumber });
+      await wake(tx, { ...run, wakes: wakeNumber, openWaits: run.openWaits - 1 }, ports);
+      if (run.status === 'running') {
+        tx.afterCommit(() =>
+          ports.outside.resolved(run, { kind: 'retry', wake: wakeNumber, stepId, attempt: wait.attempt }),
+        );
+      }
+      return;
+    }
+    case 'run-retry':
+      tx.delete(waits, [runId, stepId]);
+      return wake(tx, { ...run, openWaits: run.openWaits - 1, retryAt: null }, ports);
+  }
+}
+
+function timeoutFailure(wait: WaitRow): Failure {
+  if (wait.kind === 'child') {
+    return {
+      name: 'InvokeTimeoutError',
+      code: 'INVOKE_TIMEOUT',
+      retryable: false,
+      message: `Function "${wait.functionId}" did not finish within the timeout of step "${wait.name}". Its run ${wait.childRunId} goes on; give the call a longer timeout to wait for it.`,
+      details: { functionId: wait.functionId, childRunId: wait.childRunId },
+    };
+  }
+  return {
+    name: 'WaitTimeoutError',
+    code: 'WAIT_TIMEOUT',
+    retryable: false,
+    message: `No event "${wait.eventName}" met step "${wait.name}" within its timeout. Catch the error to go on without it, or wait longer.`,
+    details: { event: wait.eventName },
+  };
+}
