@@ -1,0 +1,23 @@
+import type { Assignment, Resolution } from '@ironflow/core/wire';
+
+/** A session that is connected to this engine, by whatever transport: where its jobs are handed over. */
+export interface WorkerChannel {
+  readonly sessionId: string;
+  readonly env: string;
+  /** Function ids, each with the version the worker has, or null when it did not say. */
+  readonly functions: ReadonlyMap<string, number | null>;
+  /** How many more jobs it can take now. */
+  readonly room: number;
+  /** The dispatcher is about to send this many jobs. */
+  take(jobs: number): void;
+  /** The dispatcher does not send them after all. */
+  giveBack(jobs: number): void;
+  /** Hands a leased job over. */
+  assign(assignment: Assignment): void;
+  /** A wait of a job it holds was met. */
+  resolve(jobId: string, resolution: Resolution): void;
+  /** A job it holds is no longer its own. */
+  revoke(jobId: string, code: string, message: string): void;
+  /** A job it held has ended: its room is free again. */
+  ended(jobId: string): void;
+}

@@ -1,0 +1,298 @@
+// Dispatcher: brings runs that are ready and sessions with room together, on this engine.
+//
+// A run becomes ready inside a command. If a session with room is connected, the command reserves it and leases the run in
+// the very commit that makes it ready; otherwise the run is queued in the store and claimed when some session has room.
+//
+//   D1. Room that is reserved is either used by a lease or given back: the transaction says which.
+//   D2. A session is never sent more jobs than it said it has room for.
+//   D3. No run stays queued while a session here has room for it: every change of either side looks at the other.
+//   D4. A run goes to a session with its own version of the function while there is one, else to any that has the function.
+
+import type { JobEvent, Resolution } from '@ironflow/core/wire';
+import type { QueueName, Reservation } from '../commands/ports.ts';
+import { jobIdOf } from '../kernel/run.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Ids } from '../ports/ids.ts';
+import type { Logger } from '../ports/logger.ts';
+import { loadAssignment } from '../queries/assignment.ts';
+import type { Store } from '../store/port.ts';
+import { type RunRow, runs } from '../store/tables.ts';
+import type { WorkerChannel } from './channel.ts';
+
+export type { WorkerChannel } from './channel.ts';
+
+export interface DispatcherOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly logger: Logger;
+  /** The timeout of a function version, in milliseconds. */
+  readonly timeoutMs: (queue: QueueName) => Promise<number>;
+  /** A run was claimed past the group commit. */
+  readonly claimed: (run: RunRow) => void;
+  /** Hands a lease back that could not be delivered. */
+  readonly giveBack: (run: RunRow) => Promise<void>;
+}
+
+interface FunctionQueue {
+  readonly env: string;
+  readonly functionId: string;
+  readonly channels: WorkerChannel[];
+  next: number;
+  /** Versions that have, or may have, queued runs in the store. */
+  readonly backlog: Set<number>;
+  /** Whether `backlog` is known: false until the store has been asked. */
+  known: boolean;
+  claiming: boolean;
+  /** Something changed while a claim was under way: look again. */
+  again: boolean;
+}
+
+export class Dispatcher {
+  readonly #options: DispatcherOptions;
+  readonly #queues = new Map<string, FunctionQueue>();
+  readonly #channels = new Map<string, WorkerChannel>();
+  /** Jobs whose assignment is being read: news for them waits here, so that it follows the assignment. */
+  readonly #assigning = new Map<string, { readonly news: Resolution[]; revoked: boolean }>();
+  #closed = false;
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options;
+  }
+
+  attach(channel: WorkerChannel): void {
+    this.detach(channel.sessionId);
+    this.#channels.set(channel.sessionId, channel);
+    for (const functionId of channel.functions.keys()) this.#queue(channel.env, functionId).channels.push(channel);
+    this.roomChanged(channel);
+  }
+
+  /** Forgets a session. Its leases stay until it reconnects or expires. */
+  detach(sessionId: string): void {
+    const channel = this.#channels.get(sessionId);
+    if (channel === undefined) return;
+    this.#channels.delete(sessionId);
+    for (const functionId of channel.functions.keys()) {
+      const queue = this.#queue(channel.env, functionId);
+      queue.channels.splice(queue.channels.indexOf(channel), 1);
+      this.#claim(queue); // by D4 others may now take what was this one's
+    }
+  }
+
+  channel(sessionId: string): WorkerChannel | undefined {
+    return this.#channels.get(sessionId);
+  }
+
+  /** A channel has room again: queued runs may have been waiting for it. */
+  roomChanged(channel: WorkerChannel): void {
+    if (channel.room <= 0) return;
+    for (const functionId of channel.functions.keys()) this.#claim(this.#queue(channel.env, functionId));
+  }
+
+  reserve({ env, functionId, version }: QueueName): Reservation | undefined {
+    const queue = this.#queues.get(queueKey(env, functionId));
+    // Runs that queue already go first.
+    if (queue === undefined || !queue.known || queue.backlog.has(version)) return undefined;
+    const channel = this.#pick(queue, version);
+    if (channel === undefined) return undefined;
+    channel.take(1);
+    let open = true;
+    return {
+      sessionId: channel.sessionId,
+      release: () => {
+        if (!open) return;
+        open = false;
+        channel.giveBack(1);
+        this.roomChanged(channel);
+      },
+    };
+  }
+
+  leased(reservation: Reservation, run: RunRow, event: JobEvent | undefined): void {
+    void this.#assign(reservation.sessionId, run, event);
+  }
+
+  queued({ env, functionId, version }: QueueName): void {
+    const queue = this.#queue(env, functionId);
+    queue.backlog.add(version);
+    this.#claim(queue);
+  }
+
+  resolved(run: RunRow, resolution: Resolution): void {
+    const jobId = jobIdOf(run.id, run.fence);
+    const assigning = this.#assigning.get(jobId);
+    if (assigning !== undefined) assigning.news.push(resolution);
+    else if (run.leaseSession !== null) this.#channels.get(run.leaseSession)?.resolve(jobId, resolution);
+  }
+
+  ended(sessionId: string, jobId: string): void {
+    this.#channels.get(sessionId)?.ended(jobId);
+  }
+
+  revoked(sessionId: string, jobId: string, code: string, message: string): void {
+    const assigning = this.#assigning.get(jobId);
+    if (assigning !== undefined) assigning.revoked = true;
+    else this.#channels.get(sessionId)?.revoke(jobId, code, message);
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const sessionId of [...this.#channels.keys()]) this.detach(sessionId);
+  }
+
+  async #assign(sessionId: string, run: RunRow, event: JobEvent | undefined): Promise<void> {
+    const jobId = jobIdOf(run.id, run.fence);
+    const assigning = { news: [] as Resolution[], revoked: false };
+    this.#assigning.set(jobId, assigning);
+    try {
+      const assignment = await loadAssignment(this.#options.store, run, event);
+      const channel = this.#channels.get(sessionId);
+      if (channel === undefined) {
+        if (!this.#closed) await this.#options.giveBack(run);
+      } else if (assigning.revoked) channel.ended(jobId);
+      else {
+        channel.assign(assignment);
+        for (const resolution of assigning.news) channel.resolve(jobId, resolution);
+      }
+    } catch (error) {
+      this.#options.logger.error('a job could not be handed over', { jobId, sessionId, error });
+      this.#channels.get(sessionId)?.ended(jobId);
+      this.#options.clock.setTimer(1_000, () => {
+        if (!this.#closed)
+          this.#options
+            .giveBack(run)
+            .catch((error) => this.#options.logger.error('a lease could not be handed back', { jobId, error }));
+      });
+    } finally {
+      this.#assigning.delete(jobId);
+    }
+  }
+
+  #queue(env: string, functionId: string): FunctionQueue {
+    const key = queueKey(env, functionId);
+    let queue = this.#queues.get(key);
+    if (queue === undefined) {
+      queue = {
+        env,
+        functionId,
+        channels: [],
+        next: 0,
+        backlog: new Set(),
+        known: false,
+        claiming: false,
+        again: false,
+      };
+      this.#queues.set(key, queue);
+    }
+    return queue;
+  }
+
+  /** A channel with room for this version, taking turns; one that has another version only when none has this one. */
+  #pick(queue: FunctionQueue, version: number): WorkerChannel | undefined {
+    const { channels, functionId } = queue;
+    const hasVersion = channels.some((channel) => channel.functions.get(functionId) === version);
+    for (let i = 0; i < channels.length; i++) {
+      const channel = channels[(queue.next + i) % channels.length];
+      if (channel === undefined || channel.room <= 0) continue;
+      const has = channel.functions.get(functionId) ?? null;
+      if (has !== null && has !== version && hasVersion) continue;
+      queue.next = (queue.next + i + 1) % channels.length;
+      return channel;
+    }
+    return undefined;
+  }
+
+  #claim(queue: FunctionQueue): void {
+    if (this.#closed) return;
+    if (queue.claiming) {
+      queue.again = true;
+      return;
+    }
+    if (queue.known && queue.backlog.size === 0) return;
+    if (!queue.channels.some(({ room }) => room > 0)) return;
+    queue.claiming = true;
+    void this.#claimWhileThereIsRoom(queue);
+  }
+
+  async #claimWhileThereIsRoom(queue: FunctionQueue): Promise<void> {
+    const { logger, clock } = this.#options;
+    try {
+      if (!queue.known) await this.#discoverBacklog(queue);
+      do {
+        queue.again = false;
+        for (const version of [...queue.backlog]) await this.#claimVersion(queue, version);
+      } while (queue.again && !this.#closed);
+      queue.claiming = false;
+    } catch (error) {
+      logger.error('queued runs could not be claimed', { functionId: queue.functionId, error });
+      clock.setTimer(1_000, () => {
+        queue.claiming = false;
+        this.#claim(queue);
+      });
+    }
+  }
+
+  /** Finds the versions that have queued runs, going from one to the next by the index. */
+  async #discoverBacklog(queue: FunctionQueue): Promise<void> {
+    const { env, functionId } = queue;
+    queue.known = true; // from here on every queued run is told of
+    for (let after = 0; ; ) {
+      const [first] = await this.#options.store.scan({
+        table: runs,
+        index: 'byReady',
+        prefix: [env, functionId],
+        after: [after],
+        limit: 1,
+      });
+      if (first === undefined) return;
+      after = first.row.functionVersion;
+      queue.backlog.add(after);
+    }
+  }
+
+  async #claimVersion(queue: FunctionQueue, version: number): Promise<void> {
+    const { env, functionId } = queue;
+    for (let channel = this.#pick(queue, version); channel !== undefined; channel = this.#pick(queue, version)) {
+      const limit = channel.room;
+      channel.take(limit);
+      queue.backlog.delete(version); // a run queued from here on puts it back
+      const claimed = await this.#claimFor(channel, { env, functionId, version }, limit).catch((error) => {
+        queue.backlog.add(version);
+        channel.giveBack(limit);
+        throw error;
+      });
+      channel.giveBack(limit - claimed.length);
+      for (const run of claimed) void this.#assign(channel.sessionId, run, undefined);
+      if (claimed.length < limit) return;
+      queue.backlog.add(version);
+    }
+  }
+
+  async #claimFor(channel: WorkerChannel, queue: QueueName, limit: number): Promise<RunRow[]> {
+    const { store, clock, ids, timeoutMs, claimed } = this.#options;
+    const timeout = await timeoutMs(queue);
+    const now = clock.now();
+    const found = await store.claim({
+      table: runs,
+      index: 'byReady',
+      prefix: [queue.env, queue.functionId, queue.version],
+      limit,
+      set: {
+        status: 'running',
+        readyAt: null,
+        leaseSession: channel.sessionId,
+        leaseToken: ids.token(),
+        leasedAt: now,
+        deadlineAt: now + timeout,
+        unseenWakes: 0,
+        updatedAt: now,
+      },
+      fill: { startedAt: now },
+      increment: ['fence'],
+    });
+    for (const { row } of found) claimed(row);
+    return found.map(({ row }) => row).sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+}
+
+const queueKey = (env: string, functionId: string) => `${env} ${functionId}`;

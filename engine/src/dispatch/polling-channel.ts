@@ -1,0 +1,195 @@
+// A session that polls. Its jobs wait in an outbox for the next poll; a poll that finds nothing is held until something
+// comes, so a job that becomes ready is handed over at once.
+//
+//   Q1. A poll gets at most as many jobs as it says it has room for.
+//   Q2. Between two polls the session is taken to have the room that it last had: a worker polls again at once.
+//   Q3. What is in the outbox and not fetched in time goes back: its worker has stopped polling.
+
+import type { Assignment, Resolution } from '@ironflow/core/wire';
+import type { Clock, Timer } from '../ports/clock.ts';
+import type { WorkerChannel } from './channel.ts';
+
+export interface Poll {
+  /** Jobs the worker can take. */
+  readonly available: number;
+  /** How long to hold the poll when there is nothing, in milliseconds. */
+  readonly waitMs: number;
+  /** Whether the worker understands news about jobs it holds, and keeps a job that comes as its last one ends. */
+  readonly wantsNews: boolean;
+  /** The worker takes no more jobs. */
+  readonly draining: boolean;
+}
+
+export interface PollAnswer {
+  readonly jobs: readonly Assignment[];
+  readonly resolutions: readonly { readonly jobId: string; readonly resolution: Resolution }[];
+  readonly revoked: readonly { readonly jobId: string; readonly code: string; readonly message: string }[];
+}
+
+export interface PollingChannelOptions {
+  readonly sessionId: string;
+  readonly env: string;
+  readonly functions: ReadonlyMap<string, number | null>;
+  readonly clock: Clock;
+  /** How long a job may wait in the outbox with no poll to fetch it, in milliseconds. */
+  readonly fetchMs: number;
+  readonly roomChanged: (channel: PollingChannel) => void;
+  readonly giveBack: (assignment: Assignment) => void;
+}
+
+interface HeldPoll {
+  readonly poll: Poll;
+  available: number;
+  readonly answer: (answer: PollAnswer) => void;
+  readonly timer: Timer;
+}
+
+export class PollingChannel implements WorkerChannel {
+  readonly sessionId: string;
+  readonly env: string;
+  readonly functions: ReadonlyMap<string, number | null>;
+  #room = 0;
+  readonly #options: PollingChannelOptions;
+  #outbox: Assignment[] = [];
+  #resolutions: { jobId: string; resolution: Resolution }[] = [];
+  #revoked: { jobId: string; code: string; message: string }[] = [];
+  #held: HeldPoll | undefined;
+  #answerScheduled = false;
+  #fetchTimer: Timer | undefined;
+  #draining = false;
+  #closed = false;
+
+  constructor(options: PollingChannelOptions) {
+    this.#options = options;
+    this.sessionId = options.sessionId;
+    this.env = options.env;
+    this.functions = options.functions;
+  }
+
+  get room(): number {
+    return this.#room;
+  }
+
+  take(jobs: number): void {
+    this.#room -= jobs;
+  }
+
+  giveBack(jobs: number): void {
+    this.#room += jobs;
+  }
+
+  /** Answers with what there is for the session, or with what comes within `waitMs`. A newer poll ends an older one. */
+  poll(poll: Poll, signal: AbortSignal): Promise<PollAnswer> {
+    this.#answerHeld();
+    this.#fetchTimer?.cancel();
+    this.#fetchTimer = undefined;
+    if (this.#closed || signal.aborted) return Promise.resolve(nothing);
+    if (!poll.wantsNews) this.#forgetNews();
+    if (poll.draining) this.#returnOutbox();
+    this.#room = poll.draining ? 0 : Math.max(0, poll.available - this.#outbox.length);
+    this.#draining = poll.draining;
+    const { promise, resolve } = Promise.withResolvers<PollAnswer>();
+    const timer = this.#options.clock.setTimer(poll.waitMs, () => this.#answerHeld());
+    this.#held = { poll, available: poll.available, answer: resolve, timer };
+    signal.addEventListener('abort', () => this.#abandon(resolve), { once: true });
+    if (this.#hasSomethingFor(this.#held)) this.#answerSoon();
+    this.#options.roomChanged(this);
+    return promise;
+  }
+
+  /** Takes back jobs whose answer did not reach the worker. */
+  undelivered(jobs: readonly Assignment[]): void {
+    this.#outbox.unshift(...jobs);
+    if (this.#held !== undefined) this.#answerSoon();
+    else this.#expectFetch();
+  }
+
+  assign(assignment: Assignment): void {
+    this.#outbox.push(assignment);
+    if (this.#held !== undefined) this.#answerSoon();
+    else this.#expectFetch();
+  }
+
+  resolve(jobId: string, resolution: Resolution): void {
+    this.#resolutions.push({ jobId, resolution });
+    if (this.#held?.poll.wantsNews) this.#answerSoon();
+  }
+
+  revoke(jobId: string, code: string, message: string): void {
+    const waiting = this.#outbox.findIndex((assignment) => assignment.jobId === jobId);
+    if (waiting >= 0) this.#outbox.splice(waiting, 1);
+    else {
+      this.#revoked.push({ jobId, code, message });
+      if (this.#held?.poll.wantsNews) this.#answerSoon();
+    }
+    this.ended(jobId);
+  }
+
+  ended(jobId: string): void {
+    this.#resolutions = this.#resolutions.filter((news) => news.jobId !== jobId);
+    if (this.#draining) return;
+    this.#room++;
+    if (this.#held?.poll.wantsNews) this.#held.available++;
+    this.#options.roomChanged(this);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#fetchTimer?.cancel();
+    this.#answerHeld();
+  }
+
+  #hasSomethingFor({ poll, available }: HeldPoll): boolean {
+    const hasJob = this.#outbox.length > 0 && available > 0;
+    return hasJob || (poll.wantsNews && (this.#resolutions.length > 0 || this.#revoked.length > 0));
+  }
+
+  /** Waits for the end of the turn, so that jobs which become ready together travel together. */
+  #answerSoon(): void {
+    if (this.#answerScheduled) return;
+    this.#answerScheduled = true;
+    this.#options.clock.soon(() => {
+      this.#answerScheduled = false;
+      if (this.#held !== undefined && this.#hasSomethingFor(this.#held)) this.#answerHeld();
+    });
+  }
+
+  #answerHeld(): void {
+    const held = this.#held;
+    if (held === undefined) return;
+    this.#held = undefined;
+    held.timer.cancel();
+    const jobs = this.#outbox.splice(0, held.available);
+    const answer = { jobs, resolutions: this.#resolutions, revoked: this.#revoked };
+    this.#forgetNews();
+    held.answer(answer);
+    if (this.#outbox.length > 0) this.#expectFetch();
+  }
+
+  #abandon(answer: (answer: PollAnswer) => void): void {
+    if (this.#held?.answer !== answer) return;
+    this.#held.timer.cancel();
+    this.#held = undefined;
+    answer(nothing);
+    if (this.#outbox.length > 0) this.#expectFetch();
+  }
+
+  #forgetNews(): void {
+    this.#resolutions = [];
+    this.#revoked = [];
+  }
+
+  #expectFetch(): void {
+    this.#fetchTimer ??= this.#options.clock.setTimer(this.#options.fetchMs, () => {
+      this.#fetchTimer = undefined;
+      this.#room = 0; // until it polls again
+      this.#returnOutbox();
+    });
+  }
+
+  #returnOutbox(): void {
+    for (const assignment of this.#outbox.splice(0)) this.#options.giveBack(assignment);
+  }
+}
+
+const nothing: PollAnswer = { jobs: [], resolutions: [], revoked: [] };

@@ -1,0 +1,342 @@
+// Push: functions that are served by an HTTP endpoint. Each endpoint is a session of this engine, with room for so many
+// requests at a time.
+//
+//   U1. At most one request of a run is open: it holds the run's lease.
+//   U2. An endpoint that cannot be reached, or answers 429, 502, 503 or 504, costs no run an attempt: the job goes back to its
+//       queue and the endpoint rests, longer each time.
+//   U3. Any other answer that is not the contract's ends the run's attempt: 5xx is retried by the function's policy, the rest
+//       is a mistake of set-up and fails the run with what was wrong.
+
+import { createHmac } from 'node:crypto';
+import { errorCatalogue, type Json } from '@ironflow/core';
+import {
+  type Assignment,
+  assignmentToJson,
+  eventToJson,
+  type Failure,
+  type FunctionDefinition,
+  payloadText,
+  pushResponseFromJson,
+  type Report,
+  type ReportAnswer,
+  type Resolution,
+  reportFromJson,
+  type WorkerHello,
+} from '@ironflow/core/wire';
+import type { Clock, Timer } from '../ports/clock.ts';
+import type { Logger } from '../ports/logger.ts';
+import type { WorkerChannel } from './channel.ts';
+import { type HttpAnswer, HttpPoster } from './http-post.ts';
+import type { Dispatcher } from './index.ts';
+
+export interface PushSettings {
+  /** Requests open to one endpoint at a time. Default 50. */
+  readonly concurrency?: number | undefined;
+  /** Signs every request (HMAC-SHA256 over the body). */
+  readonly signingKey?: string | undefined;
+  /** Where endpoints reach this engine, to store each step while the request is open. Not offered when absent. */
+  readonly publicUrl?: string | undefined;
+  /** First and longest rest of an endpoint that cannot be reached, in milliseconds. Default 500 and 60,000. */
+  readonly restMs?: number | undefined;
+  readonly restMsMax?: number | undefined;
+}
+
+export interface PushFunction {
+  readonly env: string;
+  readonly version: number;
+  readonly definition: FunctionDefinition;
+}
+
+export interface PushPorts {
+  readonly engineId: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly dispatcher: Dispatcher;
+  readonly settings: PushSettings;
+  readonly register: (env: string, hello: WorkerHello) => Promise<void>;
+  readonly unregister: (sessionId: string) => Promise<void>;
+  /** Stores what an endpoint answered. `extended` when it is in our own form. */
+  readonly report: (sessionId: string, report: Report, extended: boolean) => Promise<ReportAnswer>;
+  /** Ends the run's attempt with an error. */
+  readonly fail: (sessionId: string, assignment: Assignment, error: Failure) => Promise<void>;
+  /** Hands the job back untouched. */
+  readonly handBack: (sessionId: string, assignment: Assignment) => Promise<void>;
+}
+
+/** Keeps one channel for each endpoint of an environment, as the registered functions say. */
+export class PushDispatch {
+  readonly #ports: PushPorts;
+  readonly #poster = new HttpPoster();
+  readonly #channels = new Map<string, PushChannel>();
+  #made = 0;
+  #syncing: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  constructor(ports: PushPorts) {
+    this.#ports = ports;
+  }
+
+  /** Takes the push functions of an environment as they are now. */
+  sync(env: string, functions: readonly PushFunction[]): Promise<void> {
+    this.#syncing = this.#syncing.then(() => this.#sync(env, functions));
+    return this.#syncing;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#syncing.catch(() => {});
+    await Promise.all([...this.#channels.values()].map((channel) => channel.close()));
+    this.#poster.close();
+  }
+
+  async #sync(env: string, functions: readonly PushFunction[]): Promise<void> {
+    if (this.#closed) return;
+    const wanted = new Map<string, Map<string, number>>();
+    for (const { definition, version } of functions) {
+      const url = definition.endpointUrl ?? '';
+      const served = wanted.get(url) ?? new Map<string, number>();
+      wanted.set(url, served.set(definition.id, version));
+    }
+    for (const [key, channel] of this.#channels) {
+      if (channel.env !== env || sameMap(channel.functions, wanted.get(channel.url))) continue;
+      this.#channels.delete(key);
+      this.#ports.dispatcher.detach(channel.sessionId);
+      void channel
+        .close()
+        .then(() => this.#ports.unregister(channel.sessionId))
+        .catch((error) => this.#ports.logger.error('an endpoint could not be let go', { url: channel.url, error }));
+    }
+    for (const [url, served] of wanted) {
+      const key = `${env} ${url}`;
+      if (this.#channels.has(key)) continue;
+      const channel = new PushChannel(
+        `push_${this.#ports.engineId}_${++this.#made}`,
+        env,
+        url,
+        served,
+        this.#ports,
+        this.#poster,
+      );
+      await this.#ports.register(env, channel.hello());
+      this.#channels.set(key, channel);
+      this.#ports.dispatcher.attach(channel);
+    }
+  }
+}
+
+const sameMap = (a: ReadonlyMap<string, number | null>, b: ReadonlyMap<string, number> | undefined) =>
+  b !== undefined && a.size === b.size && [...a].every(([key, value]) => b.get(key) === value);
+
+/** Answers that say "not now" of the endpoint, and nothing of the run. */
+const NOT_NOW = new Set([429, 502, 503, 504]);
+
+class PushChannel implements WorkerChannel {
+  readonly sessionId: string;
+  readonly env: string;
+  readonly url: string;
+  readonly functions: ReadonlyMap<string, number | null>;
+  readonly #ports: PushPorts;
+  readonly #poster: HttpPoster;
+  readonly #open = new Map<string, AbortController>();
+  readonly #working = new Set<Promise<void>>();
+  #room: number;
+  #restTimer: Timer | undefined;
+  #rests = 0;
+  #closed = false;
+
+  constructor(
+    sessionId: string,
+    env: string,
+    url: string,
+    functions: ReadonlyMap<string, number>,
+    ports: PushPorts,
+    poster: HttpPoster,
+  ) {
+    this.sessionId = sessionId;
+    this.env = env;
+    this.url = url;
+    this.functions = functions;
+    this.#ports = ports;
+    this.#poster = poster;
+    this.#room = ports.settings.concurrency ?? 50;
+  }
+
+  get room(): number {
+    return this.#restTimer !== undefined || this.#closed ? 0 : this.#room;
+  }
+
+  hello(): WorkerHello {
+    return {
+      workerId: this.sessionId,
+      hostname: new URL(this.url).host,
+      functionIds: [...this.functions.keys()],
+      functionVersions: Object.fromEntries([...this.functions].map(([id, version]) => [id, version ?? 0])),
+      jobsMax: this.#room,
+      labels: { endpoint: this.url },
+      version: { sdk: '', runtime: '' },
+      capabilities: [],
+    };
+  }
+
+  take(jobs: number): void {
+    this.#room -= jobs;
+  }
+
+  giveBack(jobs: number): void {
+    this.#room += jobs;
+  }
+
+  assign(assignment: Assignment): void {
+    const work = this.#call(assignment)
+      .catch((error) =>
+        this.#ports.logger.error('the answer of an endpoint could not be stored', {
+          url: this.url,
+          jobId: assignment.jobId,
+          error,
+        }),
+      )
+      .finally(() => this.#working.delete(work));
+    this.#working.add(work);
+  }
+
+  /** News reach an open request with its next checkpoint. */
+  resolve(_jobId: string, _resolution: Resolution): void {}
+
+  revoke(jobId: string): void {
+    this.#open.get(jobId)?.abort(new Error('the job was revoked'));
+    this.ended(jobId);
+  }
+
+  ended(_jobId: string): void {
+    this.#room++;
+    this.#ports.dispatcher.roomChanged(this);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#restTimer?.cancel();
+    for (const controller of this.#open.values()) controller.abort(new Error('the engine is shutting down'));
+    await Promise.allSettled(this.#working);
+  }
+
+  async #call(assignment: Assignment): Promise<void> {
+    const controller = new AbortController();
+    this.#open.set(assignment.jobId, controller);
+    try {
+      const body = this.#body(assignment);
+      const answer = await this.#poster
+        .post(new URL(this.url), body, this.#headers(body), controller.signal)
+        .catch((error: unknown) => (error instanceof Error ? error : new Error(String(error))));
+      if (controller.signal.aborted) return; // revoked: the engine has decided already
+      await this.#take(assignment, answer);
+    } finally {
+      this.#open.delete(assignment.jobId);
+    }
+  }
+
+  async #take(assignment: Assignment, answer: HttpAnswer | Error): Promise<void> {
+    if (answer instanceof Error || NOT_NOW.has(answer.status)) {
+      this.#rest(answer instanceof Error ? answer.message : `it answered ${answer.status}`);
+      return this.#ports.handBack(this.sessionId, assignment);
+    }
+    this.#rests = 0;
+    if (answer.status !== 200) return this.#ports.fail(this.sessionId, assignment, statusFailure(this.url, answer));
+    let report: { readonly report: Report; readonly extended: boolean };
+    try {
+      report = readAnswer(answer.body, assignment);
+    } catch (error) {
+      return this.#ports.fail(this.sessionId, assignment, {
+        name: 'PushError',
+        code: 'PUSH_FAILED',
+        retryable: false,
+        message: `The endpoint ${this.url} answered 200 with something that is no push response: ${error instanceof Error ? error.message : String(error)} Serve the function with serve() of @ironflow/node.`,
+      });
+    }
+    await this.#ports.report(this.sessionId, report.report, report.extended);
+  }
+
+  #body(assignment: Assignment): string {
+    const steps = assignment.memo.map(({ stepId, name, status, output, error }) => ({
+      id: stepId,
+      name,
+      status,
+      output: output === undefined ? undefined : (JSON.parse(payloadText(output)) as Json),
+      error: error === undefined ? undefined : JSON.stringify(wireError(error)),
+    }));
+    const { publicUrl } = this.#ports.settings;
+    const parts = [
+      `"run_id":${JSON.stringify(assignment.runId)}`,
+      `"function_id":${JSON.stringify(assignment.functionId)}`,
+      `"attempt":${assignment.attempt}`,
+      `"event":${eventToJson(assignment.event)}`,
+      `"steps":${JSON.stringify(steps)}`,
+    ];
+    if (publicUrl !== undefined) {
+      const checkpoint = { url: publicUrl, worker_id: this.sessionId };
+      parts.push(`"checkpoint":${JSON.stringify(checkpoint)}`, `"job":${assignmentToJson(assignment, true)}`);
+    }
+    return `{${parts.join(',')}}`;
+  }
+
+  #headers(body: string): Record<string, string> {
+    const { signingKey } = this.#ports.settings;
+    const headers: Record<string, string> = { 'x-ironflow-environment': this.env };
+    if (signingKey !== undefined) {
+      headers['x-ironflow-signature'] = `sha256=${createHmac('sha256', signingKey).update(body).digest('hex')}`;
+    }
+    return headers;
+  }
+
+  #rest(reason: string): void {
+    if (this.#restTimer !== undefined || this.#closed) return;
+    const { settings, clock, logger, dispatcher } = this.#ports;
+    const restMs = Math.min((settings.restMs ?? 500) * 2 ** this.#rests, settings.restMsMax ?? 60_000);
+    this.#rests++;
+    logger.warn('an endpoint is not available; its runs wait', { url: this.url, reason, restMs });
+    this.#restTimer = clock.setTimer(restMs, () => {
+      this.#restTimer = undefined;
+      dispatcher.roomChanged(this);
+    });
+  }
+}
+
+function readAnswer(body: string, assignment: Assignment): { readonly report: Report; readonly extended: boolean } {
+  const answer: unknown = JSON.parse(body);
+  if (answer !== null && typeof answer === 'object' && 'report' in answer) {
+    return { report: reportFromJson(answer.report), extended: true };
+  }
+  return { report: pushResponseFromJson(answer, assignment), extended: false };
+}
+
+function wireError({ message, code, retryable, details }: Failure): Readonly<Record<string, unknown>> {
+  return {
+    message,
+    code,
+    retryable,
+    function_id: details?.['functionId'],
+    child_run_id: details?.['childRunId'],
+    cause: details?.['cause'],
+  };
+}
+
+function statusFailure(url: string, { status, body }: HttpAnswer): Failure {
+  let said: { message?: unknown; code?: unknown } = {};
+  try {
+    said = (JSON.parse(body) as { error?: typeof said }).error ?? {};
+  } catch {
+    // Not JSON: a proxy or another program answered.
+  }
+  const hint =
+    status === 401
+      ? ' The signing keys of engine and endpoint differ, or one of them has none.'
+      : status === 404
+        ? ' The endpoint does not serve this function, or the URL is another page.'
+        : '';
+  return {
+    name: 'PushError',
+    code: typeof said.code === 'string' && said.code in errorCatalogue ? said.code : 'PUSH_FAILED',
+    retryable: status >= 500,
+    message: `The endpoint ${url} answered ${status}${typeof said.message === 'string' ? `: ${said.message}` : ''}.${hint}`,
+    details: { status, body: body.slice(0, 1_000) },
+  };
+}

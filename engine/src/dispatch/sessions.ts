@@ -1,0 +1,284 @@
+// Sessions: the workers connected to this engine, and what keeps their leases alive.
+//   N1. A worker that reports, polls or sends a heartbeat is alive; one that is silent for its lease time loses its leases.
+//   N2. A connection that breaks ends the leases sooner: the worker has `reconnectMs` to come back. The fence makes that safe.
+//   N3. After a restart of the engine, sessions get time to report before they are judged by their silence.
+
+import {
+  type Assignment,
+  type Capability,
+  capabilities,
+  type JobHandlers,
+  type WorkerHello,
+} from '@ironflow/core/wire';
+import type { CommandPorts } from '../commands/ports.ts';
+import {
+  extendSession,
+  heartbeat,
+  type LeaseEnd,
+  registerSession,
+  releaseLease,
+  shortenSession,
+} from '../commands/sessions.ts';
+import type { GroupCommit } from '../group-commit/index.ts';
+import { parseJobId } from '../kernel/run.ts';
+import type { Clock, Timer } from '../ports/clock.ts';
+import type { Logger } from '../ports/logger.ts';
+import type { Store } from '../store/port.ts';
+import { runs, type SessionRow, type SessionTransport, sessions } from '../store/tables.ts';
+import type { WorkerChannel } from './channel.ts';
+import { InProcessChannel } from './in-process-channel.ts';
+import type { Dispatcher } from './index.ts';
+import { PollingChannel } from './polling-channel.ts';
+
+export interface SessionSettings {
+  readonly leaseMs: number;
+  readonly contractLeaseMs: number;
+  readonly reconnectMs: number;
+}
+
+export interface SessionsOptions {
+  readonly engineId: string;
+  readonly store: Store;
+  readonly commit: GroupCommit;
+  readonly commands: CommandPorts;
+  readonly dispatcher: Dispatcher;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly settings: SessionSettings;
+}
+
+/** How long sessions get to report after a restart of the engine, in milliseconds. */
+const RESTART_GRACE_MS = 10_000;
+/** A job leased this long ago that is not in its worker's heartbeat never reached it or got lost there, in milliseconds. */
+const UNHELD_AFTER_MS = 10_000;
+/** The lease of a session that cannot outlive this process, where no other process would notice: practically for ever. */
+const OWN_LEASE_MS = 366 * 86_400_000;
+
+export interface ConnectedSession {
+  readonly id: string;
+  readonly channel: WorkerChannel;
+  /** Whether the worker speaks all of our extensions. */
+  readonly conversational: boolean;
+  readonly leaseMs: number;
+  /** When its leases were last renewed in the store. */
+  renewedAt: number;
+  graceTimer: Timer | undefined;
+}
+
+export class Sessions {
+  readonly #options: SessionsOptions;
+  readonly #connected = new Map<string, ConnectedSession>();
+  readonly #renewals = new Map<string, Timer>();
+  #closed = false;
+
+  constructor(options: SessionsOptions) {
+    this.#options = options;
+  }
+
+  /** Takes over what earlier engines left: gives their workers time to report, and ends sessions that died with an engine. */
+  async start(): Promise<void> {
+    const { store, commit, commands, clock, engineId } = this.#options;
+    const now = clock.now();
+    const known = await store.scan({ table: sessions, index: 'byExpiry', limit: Number.MAX_SAFE_INTEGER });
+    for (const { row } of known) {
+      const sessionId = row.id;
+      if (row.engineId === null) {
+        const at = now + RESTART_GRACE_MS;
+        await commit.run('extendSession', undefined, (tx) => extendSession(tx, { sessionId, at }, commands));
+      } else if (store.exclusive && row.engineId !== engineId) {
+        await commit.run('shortenSession', undefined, (tx) => shortenSession(tx, { sessionId, at: now }, commands));
+      }
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const timer of this.#renewals.values()) timer.cancel();
+    for (const { channel, graceTimer } of this.#connected.values()) {
+      graceTimer?.cancel();
+      if (channel instanceof PollingChannel) channel.close();
+    }
+  }
+
+  get(sessionId: string): ConnectedSession | undefined {
+    return this.#connected.get(sessionId);
+  }
+
+  /** Registers a worker that polls, or takes it up again. */
+  async registerPolling(
+    env: string,
+    hello: WorkerHello,
+  ): Promise<{ readonly leaseMs: number; readonly capabilities: readonly Capability[] }> {
+    const row = await this.#register(env, hello, 'polling');
+    this.#connectPolling(row);
+    return { leaseMs: row.leaseMs, capabilities: capabilities.filter((name) => hello.capabilities.includes(name)) };
+  }
+
+  async registerInProcess(env: string, hello: WorkerHello, handlers: JobHandlers): Promise<InProcessChannel> {
+    const row = await this.#register(env, hello, 'in-process');
+    const channel = new InProcessChannel({
+      sessionId: row.id,
+      env: row.env,
+      functions: functionsOf(row),
+      room: row.jobsMax,
+      handlers,
+      roomChanged: (changed) => this.#options.dispatcher.roomChanged(changed),
+    });
+    this.#connect(row, channel);
+    this.#options.dispatcher.attach(channel);
+    return channel;
+  }
+
+  /** Stores a session for a channel that belongs to this engine (push endpoints). */
+  async registerOwn(env: string, hello: WorkerHello): Promise<void> {
+    await this.#register(env, hello, 'push');
+  }
+
+  /** Ends a session of this process; what is leased to it goes to others. */
+  async end(sessionId: string): Promise<void> {
+    const { dispatcher, commit, commands, clock } = this.#options;
+    this.#renewals.get(sessionId)?.cancel();
+    this.#renewals.delete(sessionId);
+    dispatcher.detach(sessionId);
+    const connected = this.#connected.get(sessionId);
+    if (connected !== undefined && isPolling(connected)) connected.channel.close();
+    this.#connected.delete(sessionId);
+    const at = clock.now();
+    await commit.run('shortenSession', undefined, (tx) => shortenSession(tx, { sessionId, at }, commands));
+  }
+
+  /** The polling session of this id, taken up from the store when an earlier engine registered it. */
+  async polling(sessionId: string): Promise<(ConnectedSession & { readonly channel: PollingChannel }) | undefined> {
+    const connected = this.#connected.get(sessionId);
+    if (connected !== undefined) return isPolling(connected) ? connected : undefined;
+    const [found] = await this.#options.store.get(sessions, [[sessionId]]);
+    if (found === null || found === undefined || found.row.transport !== 'polling') return undefined;
+    return this.#connectPolling(found.row);
+  }
+
+  /** The worker gave a sign of life. Its leases are renewed in the store now and then, not at every sign. */
+  async heard(connected: ConnectedSession): Promise<void> {
+    connected.graceTimer?.cancel();
+    connected.graceTimer = undefined;
+    if (this.#options.clock.now() - connected.renewedAt >= connected.leaseMs / 3) await this.renew(connected.id);
+  }
+
+  /** Renews the leases of a session. False when it is not registered. */
+  async renew(sessionId: string): Promise<boolean> {
+    const { commit, commands, clock } = this.#options;
+    const connected = this.#connected.get(sessionId);
+    if (connected !== undefined) connected.renewedAt = clock.now();
+    return commit.run('heartbeat', `session ${sessionId}`, (tx) => heartbeat(tx, sessionId, commands));
+  }
+
+  /** A connection that the worker keeps open broke: it is gone, or will be back at once. */
+  connectionLost(sessionId: string): void {
+    const connected = this.#connected.get(sessionId);
+    if (connected === undefined || !connected.conversational || this.#closed) return;
+    const { clock, commit, commands, settings, logger } = this.#options;
+    connected.graceTimer?.cancel();
+    connected.graceTimer = clock.setTimer(settings.reconnectMs, () => {
+      connected.graceTimer = undefined;
+      commit
+        .run('shortenSession', undefined, (tx) => shortenSession(tx, { sessionId, at: clock.now() }, commands))
+        .catch((error) =>
+          logger.error('a lost worker could not be given up; its leases will expire', { sessionId, error }),
+        );
+    });
+  }
+
+  /** Gives to others what is leased to a session but not among the jobs it says it holds. */
+  async releaseUnheld(sessionId: string, held: ReadonlySet<string>): Promise<void> {
+    const { store, clock } = this.#options;
+    const leased = await store.scan({ table: runs, index: 'bySession', prefix: [sessionId], limit: 10_000 });
+    const before = clock.now() - UNHELD_AFTER_MS;
+    const unheld = leased.filter(({ row }) => (row.leasedAt ?? 0) < before && !held.has(`${row.id}.${row.fence}`));
+    await Promise.all(unheld.map(({ row }) => this.release(row.id, row.fence, sessionId, { reason: 'lost' })));
+  }
+
+  async releaseJob(jobId: string, sessionId: string, end: LeaseEnd): Promise<void> {
+    const job = parseJobId(jobId);
+    if (job !== undefined) await this.release(job.runId, job.fence, sessionId, end);
+  }
+
+  release(runId: string, fence: number, sessionId: string, end: LeaseEnd): Promise<void> {
+    const { commit, commands } = this.#options;
+    return commit.run('releaseLease', runId, (tx) => releaseLease(tx, { runId, sessionId, fence, end }, commands));
+  }
+
+  async #register(env: string, hello: WorkerHello, transport: SessionTransport): Promise<SessionRow> {
+    const { commit, commands, engineId, store } = this.#options;
+    const own = transport === 'push' || transport === 'in-process';
+    const leaseMs = own && store.exclusive ? OWN_LEASE_MS : this.#leaseMs(hello);
+    const input = { env, hello, transport, engineId: own ? engineId : null, leaseMs };
+    const row = await commit.run('registerSession', `session ${hello.workerId}`, (tx) =>
+      registerSession(tx, input, commands),
+    );
+    if (own) this.#keepRenewing(row);
+    return row;
+  }
+
+  /** A worker of the published SDK says nothing of its heartbeat, which is slow; ours asks to be told how fast. */
+  #leaseMs(hello: WorkerHello): number {
+    const { leaseMs, contractLeaseMs } = this.#options.settings;
+    if (isConversational(hello.capabilities)) return Math.max(leaseMs, 3 * (hello.heartbeatMs ?? 0));
+    return contractLeaseMs;
+  }
+
+  #keepRenewing(row: SessionRow): void {
+    const { clock, logger } = this.#options;
+    this.#renewals.set(
+      row.id,
+      clock.setTimer(row.leaseMs / 3, () => {
+        if (this.#closed) return;
+        this.#keepRenewing(row);
+        this.renew(row.id).catch((error) => logger.error('leases could not be renewed', { sessionId: row.id, error }));
+      }),
+    );
+  }
+
+  #connectPolling(row: SessionRow): ConnectedSession & { readonly channel: PollingChannel } {
+    const { clock, dispatcher, logger } = this.#options;
+    const old = this.#connected.get(row.id);
+    if (old !== undefined && isPolling(old)) old.channel.close();
+    const channel = new PollingChannel({
+      sessionId: row.id,
+      env: row.env,
+      functions: functionsOf(row),
+      clock,
+      fetchMs: this.#options.settings.reconnectMs,
+      roomChanged: (changed) => dispatcher.roomChanged(changed),
+      giveBack: ({ jobId }: Assignment) =>
+        void this.releaseJob(jobId, row.id, { reason: 'returned' }).catch((error) =>
+          logger.error('a job that was not fetched could not be given back', { jobId, error }),
+        ),
+    });
+    dispatcher.attach(channel);
+    return this.#connect(row, channel);
+  }
+
+  #connect<C extends WorkerChannel>(row: SessionRow, channel: C): ConnectedSession & { readonly channel: C } {
+    const connected = {
+      id: row.id,
+      channel,
+      conversational: row.transport === 'in-process' || isConversational(JSON.parse(row.capabilities) as string[]),
+      leaseMs: row.leaseMs,
+      renewedAt: row.heartbeatAt,
+      graceTimer: undefined,
+    };
+    this.#connected.set(row.id, connected);
+    return connected;
+  }
+}
+
+function isPolling(connected: ConnectedSession): connected is ConnectedSession & { readonly channel: PollingChannel } {
+  return connected.channel instanceof PollingChannel;
+}
+
+function isConversational(announced: readonly string[]): boolean {
+  return capabilities.every((name) => announced.includes(name));
+}
+
+function functionsOf(row: SessionRow): ReadonlyMap<string, number | null> {
+  return new Map(Object.entries(JSON.parse(row.functions) as Record<string, number | null>)); // as registerSession stored it
+}

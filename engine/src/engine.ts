@@ -1,0 +1,392 @@
+// Engine: the rooms wired together. It owns the group commit, the dispatcher, the sessions and the loops, and offers the use
+// cases that transports translate to.
+//
+//   opened ──start()──► serving ──close()──► closed
+//   E1. What a command asks to happen outside (`Outside`) happens here, after its commit.
+//   E2. close() stops taking work, lets what is under way be stored, and leaves leases for the next engine to take up.
+
+import { IronflowError } from '@ironflow/core';
+import type {
+  Assignment,
+  Capability,
+  FunctionDefinition,
+  JobHandlers,
+  Report,
+  ReportAnswer,
+  WorkerHello,
+  WorkerLine,
+} from '@ironflow/core/wire';
+import { type EmitInput, type EmitResult, emit } from './commands/emit.ts';
+import { cancelRun } from './commands/end-run.ts';
+import { FunctionCatalog } from './commands/function-catalog.ts';
+import type { CommandPorts, Outside } from './commands/ports.ts';
+import { type RegisterFunctionResult, registerFunction } from './commands/register-function.ts';
+import {
+  contractPush,
+  contractWorker,
+  ironflowResponse,
+  ironflowWorker,
+  type Reporter,
+  report,
+} from './commands/report.ts';
+import { retryOrFailRun } from './commands/retry-run.ts';
+import { Dispatcher } from './dispatch/index.ts';
+import type { PollAnswer } from './dispatch/polling-channel.ts';
+import { PushDispatch, type PushSettings } from './dispatch/push.ts';
+import { Sessions } from './dispatch/sessions.ts';
+import { type Command, GroupCommit, type GroupCommitStats } from './group-commit/index.ts';
+import { type Refusal, refuseReport } from './kernel/lease.ts';
+import { isEnded, parseJobId } from './kernel/run.ts';
+import { EventMatcher } from './loops/event-matcher.ts';
+import { Loops } from './loops/index.ts';
+import type { Clock } from './ports/clock.ts';
+import type { Ids } from './ports/ids.ts';
+import type { Logger } from './ports/logger.ts';
+import { type FunctionView, listFunctions, listWorkers, type WorkerView } from './queries/registry.ts';
+import {
+  type AttemptView,
+  findRun,
+  getRun,
+  getRunAttempts,
+  getSteps,
+  type ListRunsOptions,
+  listRuns,
+  type RunPage,
+  type RunView,
+  runView,
+  type StepView,
+} from './queries/runs.ts';
+import type { Store } from './store/port.ts';
+import { functions, type RunRow, registries, runs } from './store/tables.ts';
+
+export interface EngineSettings {
+  /** How long a worker may be silent before its leases end, in milliseconds. Default 30,000. */
+  readonly leaseMs?: number | undefined;
+  /** The same for workers of the published SDK, which send a heartbeat every 30 seconds. Default 90,000. */
+  readonly contractLeaseMs?: number | undefined;
+  /** How long a worker whose connection broke may take to come back, in milliseconds. Default 5,000. */
+  readonly reconnectMs?: number | undefined;
+  /** How long a poll is held when there is nothing to do, in milliseconds. Default 20,000. */
+  readonly pollMs?: number | undefined;
+  /** How long a finished run is kept, in milliseconds. Default: for ever. */
+  readonly runRetentionMs?: number | undefined;
+  /** How long an idempotency key is remembered, in milliseconds. Default: 7 days. */
+  readonly idempotencyRetentionMs?: number | undefined;
+  readonly push?: PushSettings | undefined;
+}
+
+export interface EngineParts {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly logger: Logger;
+  readonly settings?: EngineSettings | undefined;
+}
+
+export class Engine {
+  readonly id: string;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly #pollMs: number;
+  readonly #runRetentionMs: number | undefined;
+  readonly #commit: GroupCommit;
+  readonly #ports: CommandPorts;
+  readonly #dispatcher: Dispatcher;
+  readonly #sessions: Sessions;
+  readonly #loops: Loops;
+  readonly #matcher: EventMatcher;
+  readonly #push: PushDispatch;
+  readonly #watchers = new Map<string, Set<(run: RunRow) => void>>();
+  #closing: Promise<void> | undefined;
+
+  constructor({ store, clock, ids, logger, settings = {} }: EngineParts) {
+    this.id = ids.next('eng', clock.now());
+    this.store = store;
+    this.clock = clock;
+    this.logger = logger;
+    this.#pollMs = settings.pollMs ?? 20_000;
+    this.#runRetentionMs = settings.runRetentionMs;
+    const leases = {
+      leaseMs: settings.leaseMs ?? 30_000,
+      contractLeaseMs: settings.contractLeaseMs ?? 90_000,
+      reconnectMs: settings.reconnectMs ?? 5_000,
+    };
+    this.#commit = new GroupCommit({ store, clock, ids });
+    this.#ports = {
+      functions: new FunctionCatalog(),
+      outside: this.#outside(),
+      settings: { idempotencyRetentionMs: settings.idempotencyRetentionMs ?? 7 * 86_400_000 },
+    };
+    this.#dispatcher = new Dispatcher({
+      store,
+      clock,
+      ids,
+      logger,
+      timeoutMs: ({ env, functionId, version }) =>
+        this.#run('timeoutOf', undefined, async (tx) => {
+          const definition = await this.#ports.functions.version(tx, env, functionId, version);
+          return definition?.timeoutMs ?? 0;
+        }),
+      claimed: (run) => {
+        this.#commit.writtenElsewhere(runs, run);
+        if (run.deadlineAt !== null) this.#loops.deadlines.dueAt(run.deadlineAt);
+      },
+      giveBack: ({ id, fence, leaseSession }) =>
+        this.#sessions.release(id, fence, leaseSession ?? '', { reason: 'returned' }),
+    });
+    const common = { store, commit: this.#commit, commands: this.#ports, clock, logger };
+    this.#sessions = new Sessions({ ...common, engineId: this.id, dispatcher: this.#dispatcher, settings: leases });
+    this.#loops = new Loops({ ...common, runRetentionMs: settings.runRetentionMs });
+    this.#matcher = new EventMatcher(common);
+    this.#push = new PushDispatch({
+      engineId: this.id,
+      clock,
+      logger,
+      dispatcher: this.#dispatcher,
+      settings: settings.push ?? {},
+      register: (env, hello) => this.#sessions.registerOwn(env, hello),
+      unregister: (sessionId) => this.#sessions.end(sessionId),
+      report: (sessionId, pushed, extended) =>
+        this.#report(sessionId, pushed, extended ? ironflowResponse : contractPush),
+      fail: (sessionId, assignment, error) =>
+        this.#run('failPush', assignment.runId, async (tx) => {
+          const run = await tx.get(runs, [assignment.runId]);
+          const claim = { sessionId, fence: assignment.fence, token: assignment.leaseToken };
+          if (run === null || refuseReport(run, claim) !== undefined) return;
+          await retryOrFailRun(tx, run, error, this.#ports, false);
+        }),
+      handBack: (sessionId, { jobId }) => this.#sessions.releaseJob(jobId, sessionId, { reason: 'returned' }),
+    });
+  }
+
+  /** Takes up what earlier engines left, and begins to work. */
+  async start(): Promise<void> {
+    await this.#sessions.start();
+    await this.#matcher.start();
+    this.#loops.start();
+    const environments = await this.store.scan({ table: registries, limit: Number.MAX_SAFE_INTEGER });
+    for (const { row } of environments) await this.#syncPush(row.env);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= (async () => {
+      this.#sessions.close();
+      await this.#push.close();
+      this.#dispatcher.close();
+      await this.#loops.close();
+      await this.#matcher.close();
+      await this.#commit.settled();
+    })();
+    return this.#closing;
+  }
+
+  get stats(): Readonly<GroupCommitStats> {
+    return this.#commit.stats;
+  }
+
+  // ── functions and events ──
+
+  registerFunction(env: string, definition: FunctionDefinition): Promise<RegisterFunctionResult> {
+    return this.#run('registerFunction', `function ${env} ${definition.id}`, (tx) =>
+      registerFunction(tx, { env, definition }, this.#ports),
+    );
+  }
+
+  listFunctions(env: string): Promise<FunctionView[]> {
+    return listFunctions(this.store, env);
+  }
+
+  emit(input: EmitInput): Promise<EmitResult> {
+    return this.#run('emit', undefined, (tx) => emit(tx, input, this.#ports));
+  }
+
+  // ── runs ──
+
+  /** @throws {RunNotFoundError} */
+  getRun(env: string, runId: string): Promise<RunView> {
+    return getRun(this.store, env, runId);
+  }
+
+  listRuns(env: string, options: ListRunsOptions): Promise<RunPage> {
+    return listRuns(this.store, env, options);
+  }
+
+  /** @throws {RunNotFoundError} */
+  getSteps(env: string, runId: string): Promise<StepView[]> {
+    return getSteps(this.store, env, runId);
+  }
+
+  /** @throws {RunNotFoundError} */
+  getRunAttempts(env: string, runId: string): Promise<AttemptView[]> {
+    return getRunAttempts(this.store, env, runId);
+  }
+
+  /** @throws {RunNotFoundError} */
+  async cancelRun(env: string, runId: string, reason: string): Promise<RunView> {
+    await findRun(this.store, env, runId);
+    await this.#run('cancelRun', runId, (tx) => cancelRun(tx, { runId, reason }, this.#ports));
+    return this.getRun(env, runId);
+  }
+
+  /**
+   * The run once it has ended, or as it is when `timeoutMs` is over or `signal` aborts.
+   * @throws {RunNotFoundError}
+   */
+  async result(env: string, runId: string, timeoutMs: number, signal?: AbortSignal): Promise<RunView> {
+    const { promise, resolve } = Promise.withResolvers<RunRow | undefined>();
+    const watchers = this.#watchers.get(runId) ?? new Set();
+    this.#watchers.set(runId, watchers.add(resolve));
+    const timer = this.clock.setTimer(timeoutMs, () => resolve(undefined));
+    const abort = () => resolve(undefined);
+    signal?.addEventListener('abort', abort, { once: true });
+    try {
+      const stored = await findRun(this.store, env, runId);
+      if (isEnded(stored)) return await runView(this.store, stored);
+      const ended = await promise;
+      return ended === undefined ? await this.getRun(env, runId) : await runView(this.store, ended);
+    } finally {
+      timer.cancel();
+      signal?.removeEventListener('abort', abort);
+      watchers.delete(resolve);
+      if (watchers.size === 0) this.#watchers.delete(runId);
+    }
+  }
+
+  // ── workers ──
+
+  listWorkers(env: string): Promise<WorkerView[]> {
+    return listWorkers(this.store, env, this.clock);
+  }
+
+  registerWorker(
+    env: string,
+    hello: WorkerHello,
+  ): Promise<{ readonly leaseMs: number; readonly capabilities: readonly Capability[] }> {
+    this.#assertOpen();
+    return this.#sessions.registerPolling(env, hello);
+  }
+
+  /** Holds the poll until there is something for the worker, or its time is over. Undefined when it is not registered. */
+  async poll(
+    sessionId: string,
+    poll: { readonly available: number; readonly draining: boolean },
+    signal: AbortSignal,
+  ): Promise<(PollAnswer & { readonly conversational: boolean }) | undefined> {
+    this.#assertOpen();
+    const session = await this.#sessions.polling(sessionId);
+    if (session === undefined) return undefined;
+    await this.#sessions.heard(session);
+    const { channel, conversational } = session;
+    const answer = await channel.poll({ ...poll, wantsNews: conversational, waitMs: this.#pollMs }, signal);
+    if (signal.aborted) this.#sessions.connectionLost(sessionId);
+    return { ...answer, conversational };
+  }
+
+  /** The worker says good-bye: what it still holds goes to others at once. */
+  async deregisterWorker(sessionId: string): Promise<void> {
+    this.#assertOpen();
+    if ((await this.#sessions.polling(sessionId)) !== undefined) await this.#sessions.end(sessionId);
+  }
+
+  /** A poll's answer did not reach the worker. */
+  async undelivered(sessionId: string, jobs: readonly Assignment[]): Promise<void> {
+    const session = await this.#sessions.polling(sessionId);
+    session?.channel.undelivered(jobs);
+    this.#sessions.connectionLost(sessionId);
+  }
+
+  /**
+   * Renews a worker's leases. What was leased to it a while ago and is not among the jobs it says it holds goes to others.
+   * @returns false when the worker is not registered.
+   */
+  async heartbeat(sessionId: string, heldJobIds: readonly string[] | undefined): Promise<boolean> {
+    this.#assertOpen();
+    const session = await this.#sessions.polling(sessionId);
+    if (session === undefined || !(await this.#sessions.renew(sessionId))) return false;
+    if (heldJobIds !== undefined) await this.#sessions.releaseUnheld(sessionId, new Set(heldJobIds));
+    return true;
+  }
+
+  /** Why the worker may not run this job; undefined when its lease stands. */
+  async acknowledge(
+    sessionId: string,
+    jobId: string,
+    fence: number | undefined,
+    token: string,
+  ): Promise<Refusal | undefined> {
+    const job = parseJobId(jobId);
+    const [run] = job === undefined ? [] : await this.store.get(runs, [[job.runId]]);
+    return refuseReport(run?.row ?? null, { sessionId, fence: fence ?? job?.fence ?? 0, token });
+  }
+
+  /** Stores what a worker, or a push endpoint with its request open, says of a job. */
+  async report(sessionId: string, job: Report): Promise<ReportAnswer> {
+    this.#assertOpen();
+    const session = this.#sessions.get(sessionId) ?? (await this.#sessions.polling(sessionId));
+    if (session !== undefined) await this.#sessions.heard(session);
+    // A push session is not among the connected ones; whoever knows its lease token speaks our form.
+    const conversational = session?.conversational ?? sessionId.startsWith('push_');
+    return this.#report(sessionId, job, conversational ? ironflowWorker : contractWorker);
+  }
+
+  async connectWorker(env: string, hello: WorkerHello, handlers: JobHandlers): Promise<WorkerLine> {
+    this.#assertOpen();
+    const channel = await this.#sessions.registerInProcess(env, hello, handlers);
+    return {
+      report: (job) => this.#report(channel.sessionId, job, ironflowWorker),
+      drain: () => channel.drain(),
+      close: () => (this.#closing === undefined ? this.#sessions.end(channel.sessionId) : Promise.resolve()),
+    };
+  }
+
+  // ── inside ──
+
+  #report(sessionId: string, job: Report, reporter: Reporter): Promise<ReportAnswer> {
+    const runId = parseJobId(job.jobId)?.runId;
+    return this.#run('report', runId, (tx) => report(tx, { sessionId, report: job, reporter }, this.#ports));
+  }
+
+  #run<R>(name: string, key: string | undefined, command: Command<R>): Promise<R> {
+    return this.#commit.run(name, key, command);
+  }
+
+  #assertOpen(): void {
+    if (this.#closing === undefined) return;
+    throw new IronflowError('The engine is shutting down. Try again in a moment.', { code: 'UNAVAILABLE' });
+  }
+
+  #outside(): Outside {
+    return {
+      reserve: (queue) => this.#dispatcher.reserve(queue),
+      leased: (reservation, run, event) => this.#dispatcher.leased(reservation, run, event),
+      queued: (queue) => this.#dispatcher.queued(queue),
+      waitDueAt: (at) => this.#loops.timers.dueAt(at),
+      deadlineAt: (at) => this.#loops.deadlines.dueAt(at),
+      sessionExpiresAt: (at) => this.#loops.expiry.dueAt(at),
+      eventWaitBegun: (wait) => this.#matcher.eventWaitBegun(wait),
+      eventAppended: (env, position, event) => this.#matcher.eventAppended(env, position, event),
+      resolved: (run, resolution) => this.#dispatcher.resolved(run, resolution),
+      jobEnded: (sessionId, jobId) => this.#dispatcher.ended(sessionId, jobId),
+      jobRevoked: (sessionId, jobId, code, message) => this.#dispatcher.revoked(sessionId, jobId, code, message),
+      runEnded: (run) => {
+        for (const resolve of this.#watchers.get(run.id) ?? []) resolve(run);
+        if (this.#runRetentionMs !== undefined) this.#loops.purge.dueAt(this.clock.now() + this.#runRetentionMs);
+      },
+      keyExpiresAt: (at) => this.#loops.purge.dueAt(at),
+      functionsChanged: (env) => {
+        this.#syncPush(env).catch((error) =>
+          this.logger.error('push endpoints could not be brought up to date', { env, error }),
+        );
+      },
+    };
+  }
+
+  async #syncPush(env: string): Promise<void> {
+    const rows = await this.store.scan({ table: functions, prefix: [env], limit: Number.MAX_SAFE_INTEGER });
+    const served = rows
+      .map(({ row }) => ({ env, version: row.version, definition: JSON.parse(row.definition) as FunctionDefinition }))
+      .filter(({ definition }) => definition.mode === 'push');
+    await this.#push.sync(env, served);
+  }
+}
