@@ -1,0 +1,115 @@
+// The composition root: here, and nowhere else, implementations are chosen.
+
+import { IronflowError } from '@ironflow/core';
+import { type JobHandlers, type LocalEngine, parseFunctionRegistration, type WorkerHello } from '@ironflow/core/wire';
+import { Engine, type EngineSettings } from './engine.ts';
+import { systemClock } from './ports/clock.ts';
+import { createIds } from './ports/ids.ts';
+import { type Logger, silentLogger } from './ports/logger.ts';
+import { MemoryStore } from './store/memory/index.ts';
+import type { Store } from './store/port.ts';
+import { SqliteStore } from './store/sqlite/index.ts';
+import { HttpServer } from './transports/http-server.ts';
+import { answerFetch } from './transports/local-fetch.ts';
+import { Router } from './transports/router.ts';
+
+export interface CreateEngineOptions extends EngineSettings {
+  /** Where the SQLite database lives. Default `./.ironflow`. */
+  readonly dataDir?: string | undefined;
+  /** `sqlite` (default) keeps everything on disk; `memory` keeps nothing beyond the process. */
+  readonly store?: 'sqlite' | 'memory' | undefined;
+  /** Where the engine writes what it has to say. Default: nowhere. */
+  readonly logger?: Logger | undefined;
+  /** Keys that HTTP calls must carry one of. With none, only this machine is answered. */
+  readonly apiKeys?: readonly string[] | undefined;
+  /** Answer any machine although there are no keys. */
+  readonly insecure?: boolean | undefined;
+}
+
+export interface ListenOptions {
+  /** Default 9123; 0 takes any free port. */
+  readonly port?: number | undefined;
+  /** Default 127.0.0.1. */
+  readonly host?: string | undefined;
+}
+
+/** An engine in this process. Give it to `createWorker` and `createClient` of `@ironflow/node` as `engine`. */
+export interface EmbeddedEngine extends LocalEngine {
+  /** The engine's use cases, without HTTP. */
+  readonly engine: Engine;
+  /**
+   * Opens the engine's port.
+   * @returns the address that it can be called at.
+   * @throws {IronflowError} PORT_IN_USE, or UNAUTHORIZED for an address beyond this machine without keys.
+   */
+  listen(options?: ListenOptions): Promise<{ readonly url: string; readonly port: number }>;
+  /** Stops taking work, stores what is under way, and frees the port and the data directory. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens an engine: SQLite in `./.ironflow`, unless told otherwise.
+ * @throws {StoreLockedError} when another engine uses the directory; {StoreNewerError} when a newer version wrote it.
+ * @example
+ * const engine = await createEngine({ dataDir: './data' });
+ * const worker = createWorker({ functions: [processOrder], engine });
+ */
+export async function createEngine(options: CreateEngineOptions = {}): Promise<EmbeddedEngine> {
+  const store = openStore(options);
+  let engine: Engine;
+  try {
+    await store.migrate();
+    engine = new Engine({
+      store,
+      clock: systemClock,
+      ids: createIds(),
+      logger: options.logger ?? silentLogger,
+      settings: options,
+    });
+    await engine.start();
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+  const { apiKeys = [], insecure = false } = options;
+  const router = new Router({ engine, apiKeys, anyHost: insecure });
+  // Inside the process there is nobody to keep out.
+  const local = new Router({ engine });
+  const servers: HttpServer[] = [];
+
+  return {
+    engine,
+    async listen({ port = 9123, host = '127.0.0.1' } = {}) {
+      assertMayListen(host, apiKeys.length > 0 || insecure);
+      const server = new HttpServer(router);
+      const address = await server.listen({ host, port });
+      servers.push(server);
+      const name = host.includes(':') ? `[${host}]` : host;
+      return { url: `http://${name === '127.0.0.1' ? 'localhost' : name}:${address.port}`, port: address.port };
+    },
+    async close() {
+      const closing = engine.close();
+      await Promise.all(servers.map((server) => server.close()));
+      await closing;
+      await store.close();
+    },
+    registerFunction: (environment, registration) =>
+      engine.registerFunction(environment, parseFunctionRegistration(registration)),
+    connectWorker: (environment: string, hello: WorkerHello, handlers: JobHandlers) =>
+      engine.connectWorker(environment, hello, handlers),
+    fetch: (path, init) => answerFetch(local, path, init),
+  };
+}
+
+function openStore({ store = 'sqlite', dataDir = './.ironflow' }: CreateEngineOptions): Store {
+  return store === 'memory' ? new MemoryStore() : new SqliteStore({ directory: dataDir });
+}
+
+function assertMayListen(host: string, allowed: boolean): void {
+  if (allowed || /^(localhost|127(?:\.\d+){3}|::1)$/.test(host)) return;
+  throw new IronflowError(
+    `Without API keys the engine listens to this machine only, and "${host}" is beyond it. Set IRONFLOW_API_KEY, ` +
+      'or say --insecure if whoever can reach the port may do anything.',
+    { code: 'UNAUTHORIZED' },
+  );
+}

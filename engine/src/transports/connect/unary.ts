@@ -1,0 +1,155 @@
+// Connect's unary calls in JSON: POST /ironflow.v1.<Service>/<Method>. Requests are read by hand-written schemas, because the
+// contract's clients mix camelCase and snake_case and short and long enum names.
+
+import { FunctionNotFoundError, type IronflowError, limits } from '@ironflow/core';
+import {
+  cancelRunRequest,
+  idRequest,
+  parseFunctionRegistration,
+  parseInput,
+  runStepsRequest,
+  triggerBatchRequest,
+  triggerRequest,
+  triggerSyncRequest,
+  triggerSyncTimeoutMsDefault,
+  triggerSyncTimeoutMsMax,
+} from '@ironflow/core/wire';
+import type { Engine } from '../../engine.ts';
+import { functionView } from '../../queries/registry.ts';
+import type { RunView, StepView } from '../../queries/runs.ts';
+import { version } from '../../version.ts';
+import { type Answer, type Exchange, json, readJson, statusOf } from '../exchange.ts';
+import { emitInput, readListRuns } from '../rest/index.ts';
+
+export interface ConnectRequest {
+  readonly engine: Engine;
+  readonly env: string;
+  readonly input: unknown;
+  readonly exchange: Exchange;
+}
+
+type Method = (request: ConnectRequest) => Promise<unknown> | unknown;
+
+/** Methods that are answered without a key. */
+export const openMethods: ReadonlySet<string> = new Set(['ironflow.v1.IronflowService/Health']);
+
+const methods: Readonly<Record<string, Method>> = {
+  'ironflow.v1.IronflowService/RegisterFunction': registerFunction,
+  'ironflow.v1.IronflowService/GetFunction': getFunction,
+  'ironflow.v1.IronflowService/ListFunctions': async ({ engine, env }) => {
+    const functions = await engine.listFunctions(env);
+    return { functions, totalCount: functions.length };
+  },
+  'ironflow.v1.IronflowService/Trigger': trigger,
+  'ironflow.v1.IronflowService/Emit': trigger,
+  'ironflow.v1.PubSubService/Emit': trigger,
+  'ironflow.v1.IronflowService/TriggerSync': triggerSync,
+  'ironflow.v1.IronflowService/TriggerBatch': triggerBatch,
+  'ironflow.v1.IronflowService/GetRun': ({ engine, env, input }) =>
+    engine.getRun(env, parseInput(idRequest, input, 'request').id),
+  'ironflow.v1.IronflowService/ListRuns': ({ engine, env, input }) => engine.listRuns(env, readListRuns(input)),
+  'ironflow.v1.IronflowService/GetRunSteps': async ({ engine, env, input }) => {
+    const steps = await engine.getSteps(env, parseInput(runStepsRequest, input, 'request').runId);
+    return { steps: steps.map(wireStep) };
+  },
+  'ironflow.v1.IronflowService/CancelRun': ({ engine, env, input }) => {
+    const { id, reason } = parseInput(cancelRunRequest, input, 'request');
+    return engine.cancelRun(env, id, reason ?? '');
+  },
+  'ironflow.v1.IronflowService/Health': ({ engine }) => ({
+    status: 'ok',
+    timestamp: new Date(engine.clock.now()).toISOString(),
+  }),
+  'ironflow.v1.IronflowService/Info': () => ({ version }),
+};
+
+/** Answers a unary call; its errors are the caller's to translate with `connectError`. */
+export async function answerConnect(name: string, engine: Engine, env: string, exchange: Exchange): Promise<Answer> {
+  const method = methods[name];
+  if (method === undefined) {
+    return json({ code: 'unimplemented', message: `This engine has no method ${name}.` }, 501);
+  }
+  const input = await readJson(exchange, limits.bodyBytesMax);
+  return json((await method({ engine, env, input, exchange })) ?? {});
+}
+
+const CODE_OF_STATUS: Readonly<Record<number, string>> = {
+  400: 'invalid_argument',
+  401: 'unauthenticated',
+  402: 'failed_precondition',
+  403: 'permission_denied',
+  404: 'not_found',
+  405: 'unimplemented',
+  409: 'aborted',
+  413: 'resource_exhausted',
+  415: 'invalid_argument',
+  429: 'resource_exhausted',
+  501: 'unimplemented',
+  503: 'unavailable',
+  504: 'deadline_exceeded',
+};
+
+export function connectError(error: IronflowError): Answer {
+  const status = statusOf(error);
+  return json({ code: CODE_OF_STATUS[status] ?? 'internal', message: error.message, error_code: error.code }, status);
+}
+
+async function registerFunction({ engine, env, input }: ConnectRequest): Promise<unknown> {
+  const registered = await engine.registerFunction(env, parseFunctionRegistration(input));
+  return { function: functionView({ ...registered, status: 'active' }), created: registered.created };
+}
+
+async function getFunction({ engine, env, input }: ConnectRequest): Promise<unknown> {
+  const { id } = parseInput(idRequest, input, 'request');
+  const found = (await engine.listFunctions(env)).find((fn) => fn.id === id);
+  if (found === undefined) throw new FunctionNotFoundError(id);
+  return found;
+}
+
+function trigger({ engine, env, input, exchange }: ConnectRequest): Promise<unknown> {
+  const { event, ...rest } = parseInput(triggerRequest, input, 'request');
+  return engine.emit(emitInput(env, { name: event, ...rest }, exchange.header('x-ironflow-run-id')));
+}
+
+function triggerBatch({ engine, env, input, exchange }: ConnectRequest): Promise<unknown> {
+  const { events } = parseInput(triggerBatchRequest, input, 'request');
+  const runId = exchange.header('x-ironflow-run-id');
+  // Every event is checked before the first is emitted: a batch with a wrong one is refused whole.
+  const inputs = events.map(({ event, ...rest }) => emitInput(env, { name: event, ...rest }, runId));
+  return Promise.all(inputs.map((one) => engine.emit(one))).then((results) => ({ results }));
+}
+
+async function triggerSync({ engine, env, input, exchange }: ConnectRequest): Promise<unknown> {
+  const { event, timeoutMs, ...rest } = parseInput(triggerSyncRequest, input, 'request');
+  const startedAt = engine.clock.now();
+  const { eventId, runIds } = await engine.emit(
+    emitInput(env, { name: event, ...rest }, exchange.header('x-ironflow-run-id')),
+  );
+  const wait = Math.min(timeoutMs ?? triggerSyncTimeoutMsDefault, triggerSyncTimeoutMsMax);
+  const results = await Promise.all(
+    runIds.map(async (runId) => {
+      const run = await engine.result(env, runId, wait, exchange.signal);
+      return { runId, durationMs: engine.clock.now() - startedAt, ...resultOf(run) };
+    }),
+  );
+  return { eventId, results };
+}
+
+function resultOf({ functionId, status, output, error }: RunView) {
+  return { functionId, status, ...(output !== undefined && { output }), ...(error && { error }) };
+}
+
+const STEP_TYPE: Readonly<Record<string, string>> = {
+  run: 'STEP_TYPE_INVOKE',
+  publish: 'STEP_TYPE_INVOKE',
+  sleep: 'STEP_TYPE_SLEEP',
+  wait_for_event: 'STEP_TYPE_WAIT_FOR_EVENT',
+  invoke: 'STEP_TYPE_INVOKE_FUNCTION',
+  invoke_async: 'STEP_TYPE_INVOKE_FUNCTION',
+  compensate: 'STEP_TYPE_COMPENSATE',
+};
+
+function wireStep(step: StepView) {
+  const { id, type, status, attempts: _attempts, ...rest } = step;
+  return { ...rest, id, stepId: id, stepType: STEP_TYPE[type], status: `STEP_STATUS_${status.toUpperCase()}` };
+}

@@ -1,0 +1,270 @@
+// REST: the contract's paths for workers and clients, translated to the engine's use cases.
+
+import { assertSubject, encodeJson, IronflowError, limits, RunNotFoundError, ValidationError } from '@ironflow/core';
+import {
+  acknowledgeRequest,
+  answerToJson,
+  assignmentToJson,
+  contractReportFromJson,
+  heartbeatRequest,
+  listRunsRequest,
+  parseInput,
+  postEventRequest,
+  type Report,
+  type ReportAnswer,
+  reportBatchSchema,
+  reportFromJson,
+  resolutionToJson,
+  workerHelloFromJson,
+} from '@ironflow/core/wire';
+import type { EmitInput } from '../../commands/emit.ts';
+import type { Engine } from '../../engine.ts';
+import { parseJobId } from '../../kernel/run.ts';
+import { statusFromWire } from '../../kernel/status-word.ts';
+import { version } from '../../version.ts';
+import { type Answer, type Exchange, json, jsonText, noContent, publicError, readJson, statusOf } from '../exchange.ts';
+
+export interface RestRequest {
+  readonly engine: Engine;
+  readonly exchange: Exchange;
+  readonly env: string;
+  readonly params: Readonly<Record<string, string | undefined>>;
+}
+
+export interface Route {
+  readonly method: 'GET' | 'POST' | 'PUT';
+  readonly path: string;
+  /** Answered without a key. */
+  readonly open?: boolean;
+  readonly handle: (request: RestRequest) => Promise<Answer> | Answer;
+}
+
+const param = ({ params }: RestRequest, name: string): string => params[name] ?? '';
+const body = ({ exchange }: RestRequest) => readJson(exchange, limits.bodyBytesMax);
+
+export const restRoutes: readonly Route[] = [
+  {
+    method: 'GET',
+    path: '/health',
+    open: true,
+    handle: ({ engine }) => json({ status: 'ok', timestamp: new Date(engine.clock.now()).toISOString(), version }),
+  },
+  {
+    method: 'GET',
+    path: '/api/v1/capabilities',
+    handle: () =>
+      json({ transports: ['rest', 'connect'], features: ['functions', 'runs', 'workers', 'push'], version }),
+  },
+  { method: 'POST', path: '/api/v1/events', handle: postEvent },
+  {
+    method: 'GET',
+    path: '/api/v1/functions',
+    handle: async ({ engine, env }) => json({ functions: await engine.listFunctions(env) }),
+  },
+  {
+    method: 'GET',
+    path: '/api/v1/workers',
+    handle: async ({ engine, env }) => json({ workers: await engine.listWorkers(env) }),
+  },
+  { method: 'GET', path: '/api/v1/runs', handle: listRuns },
+  {
+    method: 'GET',
+    path: '/api/v1/runs/:runId',
+    handle: async (request) => json(await request.engine.getRun(request.env, param(request, 'runId'))),
+  },
+  { method: 'GET', path: '/api/v1/runs/:runId/steps', handle: runSteps },
+  { method: 'GET', path: '/api/v1/runs/:runId/result', handle: runResult },
+  { method: 'POST', path: '/api/v1/workers/:workerId/register', handle: registerWorker },
+  { method: 'POST', path: '/api/v1/workers/:workerId/heartbeat', handle: heartbeat },
+  { method: 'POST', path: '/api/v1/workers/:workerId/deregister', handle: deregister },
+  { method: 'GET', path: '/api/v1/workers/:workerId/jobs', handle: poll },
+  { method: 'PUT', path: '/api/v1/workers/:workerId/jobs/:jobId/ack', handle: acknowledge },
+  { method: 'PUT', path: '/api/v1/workers/:workerId/jobs/:jobId', handle: reportJob },
+  { method: 'POST', path: '/api/v1/workers/:workerId/reports', handle: reportBatch },
+];
+
+export function restError(error: IronflowError): Answer {
+  const { message, code, details } = error;
+  return json({ error: message, code, ...(details && { details }) }, statusOf(error));
+}
+
+/** What an emit of any transport becomes. @throws {ValidationError} for a name that cannot be an event's. */
+export function emitInput(
+  env: string,
+  request: {
+    readonly name: string;
+    readonly data?: unknown;
+    readonly version?: number | undefined;
+    readonly idempotencyKey?: string | undefined;
+    readonly metadata?: Readonly<Record<string, unknown>> | null | undefined;
+  },
+  runId: string | undefined,
+): EmitInput {
+  assertSubject(request.name, 'The event name', { pattern: false });
+  const data = encodeJson(request.data === undefined ? {} : request.data, `data of event "${request.name}"`);
+  return {
+    env,
+    name: request.name,
+    data,
+    version: request.version ?? 1,
+    metadata: request.metadata == null ? null : encodeJson(request.metadata, `metadata of event "${request.name}"`),
+    idempotencyKey: request.idempotencyKey ?? null,
+    source: null,
+    runId: runId ?? null,
+  };
+}
+
+async function postEvent(request: RestRequest): Promise<Answer> {
+  const event = parseInput(postEventRequest, await body(request), 'event');
+  const { eventId, runIds } = await request.engine.emit(
+    emitInput(request.env, event, request.exchange.header('x-ironflow-run-id')),
+  );
+  return json({ id: eventId, event_id: eventId, run_ids: runIds });
+}
+
+async function listRuns({ engine, env, exchange }: RestRequest): Promise<Answer> {
+  return json(await engine.listRuns(env, readListRuns(Object.fromEntries(exchange.query))));
+}
+
+/** Reads the filters of a listing. @throws {ValidationError} */
+export function readListRuns(input: unknown) {
+  const { status: word, ...options } = parseInput(listRunsRequest, input, 'listing of runs');
+  const status = word === undefined ? undefined : statusFromWire(String(word));
+  if (word !== undefined && status === undefined) {
+    throw new ValidationError(
+      `status "${word}" is not a run status. Use pending, running, waiting, completed, failed or cancelled.`,
+      {
+        validationErrors: [{ path: 'status', message: 'is not a run status' }],
+      },
+    );
+  }
+  return { ...options, status };
+}
+
+async function runSteps(request: RestRequest): Promise<Answer> {
+  const { engine, env } = request;
+  const runId = param(request, 'runId');
+  const [steps, attempts] = await Promise.all([engine.getSteps(env, runId), engine.getRunAttempts(env, runId)]);
+  return json({ steps, attempts });
+}
+
+/** Longest time a call for a result is held, in milliseconds; callers ask again. */
+const RESULT_MS_MAX = 60_000;
+
+async function runResult(request: RestRequest): Promise<Answer> {
+  const { engine, env, exchange } = request;
+  const asked = Number(exchange.query.get('timeout_ms') ?? RESULT_MS_MAX);
+  const timeoutMs = Number.isFinite(asked) ? Math.min(Math.max(0, asked), RESULT_MS_MAX) : RESULT_MS_MAX;
+  return json(await engine.result(env, param(request, 'runId'), timeoutMs, exchange.signal));
+}
+
+async function registerWorker(request: RestRequest): Promise<Answer> {
+  const workerId = param(request, 'workerId');
+  if (workerId.length > limits.nameLengthMax)
+    throw new ValidationError(`The worker id is longer than ${limits.nameLengthMax} characters.`);
+  const hello = workerHelloFromJson(await body(request), workerId);
+  const { leaseMs, capabilities } = await request.engine.registerWorker(request.env, hello);
+  return json({
+    worker_id: workerId,
+    lease_ms: leaseMs,
+    heartbeat_interval_ms: Math.floor(leaseMs / 3),
+    capabilities,
+  });
+}
+
+async function heartbeat(request: RestRequest): Promise<Answer> {
+  const { jobs } = parseInput(heartbeatRequest, await body(request), 'heartbeat');
+  const known = await request.engine.heartbeat(
+    param(request, 'workerId'),
+    jobs?.map(({ job_id }) => job_id),
+  );
+  return known ? json({}) : restError(notRegistered(request));
+}
+
+async function deregister(request: RestRequest): Promise<Answer> {
+  await request.engine.deregisterWorker(param(request, 'workerId'));
+  return json({});
+}
+
+async function poll(request: RestRequest): Promise<Answer> {
+  const { engine, exchange } = request;
+  const workerId = param(request, 'workerId');
+  const text = exchange.query.get('available');
+  const available = text === null ? 1 : Number(text);
+  if (!Number.isInteger(available) || available < 0) {
+    throw new ValidationError(`available is "${text}"; it must be the whole number of jobs that the worker can take.`, {
+      validationErrors: [{ path: 'available', message: 'must be a whole number of at least 0' }],
+    });
+  }
+  const answer = await engine.poll(workerId, { available, draining: exchange.query.has('draining') }, exchange.signal);
+  if (answer === undefined) return restError(notRegistered(request));
+  const { jobs, resolutions, revoked, conversational } = answer;
+  if (jobs.length + resolutions.length + revoked.length === 0) return noContent;
+  const undelivered = () => void engine.undelivered(workerId, jobs).catch(() => {});
+  const jobTexts = jobs.map((job) => assignmentToJson(job, conversational));
+  // Releases up to 0.22 ask without `available` and understand a single job only.
+  if (text === null) return { status: 200, body: jobTexts[0] ?? '{}', undelivered };
+  const news = conversational
+    ? `,"resolutions":[${resolutions.map((news) => `{"job_id":${JSON.stringify(news.jobId)},"resolution":${resolutionToJson(news.resolution)}}`)}]` +
+      `,"revoked":${JSON.stringify(revoked.map(({ jobId, code, message }) => ({ job_id: jobId, code, message })))}`
+    : '';
+  return { status: 200, body: `{"jobs":[${jobTexts}]${news}}`, undelivered };
+}
+
+function notRegistered(request: RestRequest): IronflowError {
+  return new IronflowError(
+    `Worker "${param(request, 'workerId')}" is not registered. Register it and its functions again.`,
+    {
+      code: 'WORKER_NOT_REGISTERED',
+    },
+  );
+}
+
+async function acknowledge(request: RestRequest): Promise<Answer> {
+  const { executionSeq, leaseToken } = parseInput(acknowledgeRequest, await body(request), 'acknowledgement');
+  const refusal = await request.engine.acknowledge(
+    param(request, 'workerId'),
+    param(request, 'jobId'),
+    executionSeq ?? undefined,
+    leaseToken ?? '',
+  );
+  return refusal === undefined ? json({}) : refused(refusal);
+}
+
+async function reportJob(request: RestRequest): Promise<Answer> {
+  const jobId = param(request, 'jobId');
+  const input = await readJson(request.exchange, limits.reportBytesMax);
+  const job = parseJobId(jobId);
+  if (job === undefined) throw new RunNotFoundError(jobId);
+  const report = contractReportFromJson(input, jobId, job.fence);
+  const answer = await request.engine.report(param(request, 'workerId'), report);
+  return answer.status === 'refused' ? refused(answer) : json({});
+}
+
+function refused({ code, message }: { readonly code: string; readonly message: string }): Answer {
+  return json({ error: message, code }, 409);
+}
+
+/** Reports of many jobs, each answered by itself: one that is wrong or refused does not touch the others. */
+async function reportBatch(request: RestRequest): Promise<Answer> {
+  const { reports } = parseInput(
+    reportBatchSchema,
+    await readJson(request.exchange, limits.reportBytesMax),
+    'batch of reports',
+  );
+  const workerId = param(request, 'workerId');
+  const { engine } = request;
+  const answers = await Promise.all(
+    reports.map(async (input): Promise<string> => {
+      try {
+        const report: Report = reportFromJson(input);
+        const answer: ReportAnswer = await engine.report(workerId, report);
+        return answerToJson(answer);
+      } catch (error) {
+        const { code, message, retryable } = publicError(error, engine.logger, { workerId });
+        return JSON.stringify({ status: 'error', code, message, retryable });
+      }
+    }),
+  );
+  return jsonText(`{"answers":[${answers}]}`);
+}
