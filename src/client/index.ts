@@ -1,0 +1,201 @@
+// Client: calls an engine from anywhere.
+
+import { IronflowError, RunCancelledError, RunFailedError } from '@ironflow/core';
+import { serverUrlFrom, variable } from '../environment.ts';
+import { HttpCaller } from './http-call.ts';
+import type {
+  EmitOptions,
+  EmitResult,
+  FunctionInfo,
+  IronflowClientConfig,
+  ListRunsOptions,
+  RegisterFunctionRequest,
+  Run,
+  RunAttempt,
+  RunError,
+  RunPage,
+  RunStep,
+  WorkerInfo,
+} from './types.ts';
+
+export type * from './types.ts';
+
+/** How long `emitSync` waits when not told, in milliseconds. */
+const SYNC_TIMEOUT_MS = 30_000;
+
+/**
+ * Makes a client. A call that only reads is tried again when the connection breaks; one that changes something is made once,
+ * unless it carries an idempotency key.
+ * @example
+ * const client = createClient();
+ * const { runIds } = await client.emit('order.placed', { orderId: '123' });
+ */
+export function createClient(config: IronflowClientConfig = {}): IronflowClient {
+  return new IronflowClient(config);
+}
+
+export class IronflowClient {
+  readonly #http: HttpCaller;
+
+  constructor(config: IronflowClientConfig) {
+    const apiKey = config.apiKey || variable('IRONFLOW_API_KEY');
+    const environment = config.environment ?? variable('IRONFLOW_ENV');
+    this.#http = new HttpCaller({
+      serverUrl: serverUrlFrom(config.serverUrl),
+      timeoutMs: config.timeout ?? 30_000,
+      engine: config.engine,
+      headers: {
+        ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }),
+        ...(environment !== undefined && { 'x-ironflow-environment': environment }),
+      },
+    });
+  }
+
+  /**
+   * Emits an event. When this resolves, the event and the runs that it started are durable.
+   * @throws {ValidationError} when the name or an option is wrong.
+   */
+  async emit(eventName: string, data?: unknown, options: EmitOptions = {}): Promise<EmitResult> {
+    const answer = await this.#http.call({
+      method: 'POST',
+      path: '/ironflow.v1.IronflowService/Trigger',
+      body: { event: eventName, data, ...options },
+      safe: options.idempotencyKey !== undefined,
+    });
+    return { eventId: String(answer['eventId'] ?? ''), runIds: (answer['runIds'] ?? []) as string[] };
+  }
+
+  /** @deprecated Use `emit`. */
+  trigger(eventName: string, data?: unknown, options: EmitOptions = {}): Promise<EmitResult> {
+    return this.emit(eventName, data, options);
+  }
+
+  /**
+   * Emits an event and waits for what the function that it starts returns.
+   * @param options.timeout - How long to wait, in milliseconds. Default 30,000.
+   * @throws {RunFailedError}, {RunCancelledError}, or {IronflowError} NO_RESULTS when the event starts nothing.
+   */
+  async emitSync<TOutput = unknown>(
+    eventName: string,
+    data?: unknown,
+    options: EmitOptions & { readonly timeout?: number | undefined } = {},
+  ): Promise<{
+    readonly runId: string;
+    readonly functionId: string;
+    readonly status: string;
+    readonly output: TOutput;
+    readonly durationMs: number;
+  }> {
+    const { timeout = SYNC_TIMEOUT_MS, ...rest } = options;
+    const answer = await this.#http.call({
+      method: 'POST',
+      path: '/ironflow.v1.IronflowService/TriggerSync',
+      body: { event: eventName, data, timeout_ms: timeout, ...rest },
+      safe: options.idempotencyKey !== undefined,
+      timeoutMs: timeout + 5_000,
+    });
+    const [result] = (answer['results'] ?? []) as {
+      runId: string;
+      functionId: string;
+      status: string;
+      output?: unknown;
+      error?: RunError;
+      durationMs: number;
+    }[];
+    if (result === undefined) {
+      throw new IronflowError(`Event "${eventName}" started no function. Register one that it triggers.`, {
+        code: 'NO_RESULTS',
+      });
+    }
+    const { runId, error } = result;
+    if (result.status === 'failed')
+      throw new RunFailedError(error?.message ?? 'The run failed.', { runId, details: { ...error } });
+    if (result.status === 'cancelled')
+      throw new RunCancelledError(error?.message ?? 'The run was cancelled.', { runId });
+    return {
+      runId,
+      functionId: result.functionId,
+      status: result.status,
+      output: result.output as TOutput,
+      durationMs: Number(result.durationMs),
+    };
+  }
+
+  /** @throws {RunNotFoundError} */
+  async getRun(runId: string): Promise<Run> {
+    return (await this.#rpc('GetRun', { id: runId })) as unknown as Run;
+  }
+
+  /** The steps of a run in their order, with their attempts; and the attempts of the run as a whole. @throws {RunNotFoundError} */
+  async getRunSteps(runId: string): Promise<{ readonly steps: RunStep[]; readonly attempts: RunAttempt[] }> {
+    const answer = await this.#http.call({
+      method: 'GET',
+      path: `/api/v1/runs/${encodeURIComponent(runId)}/steps`,
+      safe: true,
+    });
+    return answer as unknown as { steps: RunStep[]; attempts: RunAttempt[] };
+  }
+
+  /**
+   * The run once it has ended, or as it is after `timeout` milliseconds (default 30,000).
+   * @throws {RunNotFoundError}
+   */
+  async waitForRun(runId: string, options: { readonly timeout?: number | undefined } = {}): Promise<Run> {
+    const endAt = performance.now() + (options.timeout ?? SYNC_TIMEOUT_MS);
+    for (;;) {
+      const leftMs = Math.ceil(Math.max(0, Math.min(endAt - performance.now(), 50_000)));
+      const path = `/api/v1/runs/${encodeURIComponent(runId)}/result?timeout_ms=${leftMs}`;
+      const run = (await this.#http.call({
+        method: 'GET',
+        path,
+        safe: true,
+        timeoutMs: leftMs + 10_000,
+      })) as unknown as Run;
+      if (run.endedAt !== undefined || performance.now() >= endAt) return run;
+    }
+  }
+
+  /** Runs, newest first. */
+  async listRuns(options: ListRunsOptions = {}): Promise<RunPage> {
+    const {
+      runs = [],
+      nextCursor,
+      totalCount = 0,
+    } = (await this.#rpc('ListRuns', options)) as unknown as Partial<RunPage>;
+    return { runs, totalCount, ...(nextCursor !== undefined && { nextCursor }) };
+  }
+
+  /** Cancels a run that has not ended; one that has stays as it is. @throws {RunNotFoundError} */
+  async cancelRun(runId: string, reason = ''): Promise<Run> {
+    return (await this.#rpc('CancelRun', { id: runId, reason })) as unknown as Run;
+  }
+
+  async listFunctions(): Promise<FunctionInfo[]> {
+    const { functions } = await this.#http.call({ method: 'GET', path: '/api/v1/functions', safe: true });
+    return (functions ?? []) as FunctionInfo[];
+  }
+
+  async listWorkers(): Promise<WorkerInfo[]> {
+    const { workers } = await this.#http.call({ method: 'GET', path: '/api/v1/workers', safe: true });
+    return (workers ?? []) as WorkerInfo[];
+  }
+
+  /**
+   * Registers a function, above all one that is served at an endpoint.
+   * @returns whether the id is new.
+   */
+  async registerFunction(request: RegisterFunctionRequest): Promise<{ readonly created: boolean }> {
+    const { created } = await this.#rpc('RegisterFunction', request);
+    return { created: created === true };
+  }
+
+  /** `ok` when the engine answers. */
+  async health(): Promise<string> {
+    return String((await this.#rpc('Health', {}))['status']);
+  }
+
+  /** A call that may be made twice: it reads, or sets what is set already. */
+  #rpc(method: string, body: unknown): Promise<Readonly<Record<string, unknown>>> {
+    return this.#http.call({ method: 'POST', path: `/ironflow.v1.IronflowService/${method}`, body, safe: true });
+  }
+}

@@ -1,0 +1,145 @@
+import type { LocalEngine } from '@ironflow/core/wire';
+
+export interface IronflowClientConfig {
+  /** The engine's address. Default: `IRONFLOW_SERVER_URL`, else `http://localhost:9123`. */
+  readonly serverUrl?: string | undefined;
+  /** Default: `IRONFLOW_API_KEY`. */
+  readonly apiKey?: string | undefined;
+  /** How long one call may take, in milliseconds. Default 30,000. */
+  readonly timeout?: number | undefined;
+  /** Default: `IRONFLOW_ENV`, else that of the key, else `default`. */
+  readonly environment?: string | undefined;
+  /** An engine in this process, in place of a server's address. */
+  readonly engine?: LocalEngine | undefined;
+}
+
+export interface EmitOptions {
+  /** Version of the data's shape. Default 1. */
+  readonly version?: number | undefined;
+  /** The same key again gives the same event and runs, and emits nothing. */
+  readonly idempotencyKey?: string | undefined;
+  readonly metadata?: Readonly<Record<string, unknown>> | undefined;
+}
+
+export interface EmitResult {
+  readonly eventId: string;
+  /** The runs that the event started. */
+  readonly runIds: string[];
+}
+
+export type RunStatus = 'pending' | 'running' | 'waiting' | 'completed' | 'failed' | 'cancelled' | (string & {});
+
+export interface RunError {
+  readonly message: string;
+  readonly code: string;
+  readonly retryable?: boolean;
+  readonly name?: string;
+  readonly stack?: string;
+  readonly details?: Readonly<Record<string, unknown>>;
+}
+
+export interface Run {
+  readonly id: string;
+  readonly functionId: string;
+  readonly functionVersion?: number;
+  readonly eventId: string;
+  readonly status: RunStatus;
+  readonly attempt: number;
+  readonly maxAttempts: number;
+  readonly input?: unknown;
+  readonly output?: unknown;
+  readonly error?: RunError;
+  readonly parentRunId?: string;
+  readonly createdAt: string;
+  readonly updatedAt: string;
+  readonly startedAt?: string;
+  readonly endedAt?: string;
+}
+
+export interface RunStep {
+  readonly id: string;
+  readonly runId: string;
+  readonly name: string;
+  readonly type: string;
+  readonly status: string;
+  readonly output?: unknown;
+  readonly error?: RunError;
+  readonly attempt: number;
+  readonly sequence: number;
+  readonly startedAt?: string;
+  readonly endedAt?: string;
+  readonly durationMs?: number;
+  readonly dueAt?: string;
+  readonly childRunId?: string;
+  /** Attempts that failed, or whose outcome is not known. */
+  readonly attempts: readonly RunAttempt[];
+}
+
+export interface RunAttempt {
+  readonly number: number;
+  readonly outcome: 'failed' | 'unknown';
+  readonly worker?: string;
+  readonly error?: RunError;
+  readonly startedAt?: string;
+  readonly endedAt: string;
+}
+
+export interface ListRunsOptions {
+  readonly functionId?: string | undefined;
+  readonly status?: RunStatus | undefined;
+  /** Runs on a page, at most 1,000. Default 50. */
+  readonly limit?: number | undefined;
+  /** `nextCursor` of the page before. */
+  readonly cursor?: string | undefined;
+}
+
+export interface RunPage {
+  readonly runs: Run[];
+  readonly nextCursor?: string;
+  readonly totalCount: number;
+}
+
+export interface FunctionInfo {
+  readonly id: string;
+  readonly name: string;
+  readonly version: number;
+  readonly status: string;
+  readonly preferredMode: string;
+  readonly [field: string]: unknown;
+}
+
+export interface WorkerInfo {
+  readonly id: string;
+  readonly hostname: string;
+  readonly function_ids: string[];
+  readonly max_concurrent: number;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly active_jobs: number;
+  readonly registered_at: string;
+  readonly last_heartbeat: string;
+  readonly transport: string;
+}
+
+/** What `registerFunction` sends; see the reference of function configuration for each field. */
+export interface RegisterFunctionRequest {
+  readonly id: string;
+  readonly name?: string | undefined;
+  readonly description?: string | undefined;
+  readonly triggers?:
+    | readonly { readonly event?: string; readonly expression?: string; readonly cron?: string }[]
+    | undefined;
+  readonly retry?:
+    | {
+        readonly maxAttempts?: number;
+        readonly initialDelayMs?: number;
+        readonly backoffFactor?: number;
+        readonly maxDelayMs?: number;
+      }
+    | undefined;
+  readonly timeoutMs?: number | undefined;
+  readonly concurrency?: { readonly limit: number; readonly key?: string } | undefined;
+  readonly preferredMode?: 'push' | 'pull' | undefined;
+  /** Where the engine calls the function in push mode. */
+  readonly endpointUrl?: string | undefined;
+  readonly actorKey?: string | undefined;
+}

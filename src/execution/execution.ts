@@ -1,0 +1,594 @@
+// Execution: one run of a function's code over its history, until it ends, suspends or is dropped.
+//
+//   running ──handler returned or threw──► ending ──all started bodies recorded──► completed | failed
+//      │  ──every branch waits───────────► suspended
+//      └──lease lost, run cancelled──────► dropped
+//
+//   X1. A body is called only when its step is not in the history, and its result settles only once it is durable.
+//   X2. Nothing is thrown through user code: a step that waits returns a promise that does not settle in this execution.
+//   X3. It suspends only when no body runs, nothing is on its way, and the code has come to rest at waits.
+//   X4. Of one job at most one report is on its way; what comes up meanwhile goes into the next.
+//   X5. After the end nothing starts: steps called late return promises that never settle.
+
+import { encodeJson, LimitError, limits, NonDeterministicError } from '@ironflow/core';
+import {
+  type Assignment,
+  type Failure,
+  type JobEnd,
+  type MemoEntry,
+  type Payload,
+  payloadText,
+  payloadValue,
+  type Report,
+  type ReportAnswer,
+  type Resolution,
+  type StepKind,
+  type StepRecord,
+  type WaitRequest,
+} from '@ironflow/core/wire';
+import { failureFrom, stepErrorFrom } from './failure.ts';
+import { History, type Turn } from './history.ts';
+import type { Turns } from './ports.ts';
+
+export type Outcome =
+  | { readonly status: 'completed' | 'suspended' }
+  | { readonly status: 'failed'; readonly error: Failure }
+  | { readonly status: 'dropped'; readonly reason: string };
+
+/** Where an execution sends what it has to say. The answer comes when it is durable, or refused. */
+export interface Journal {
+  report(report: Report): Promise<ReportAnswer>;
+}
+
+/** What a step's body is called with. */
+export interface StepContext {
+  /** Number of this attempt of the step, from 1. */
+  readonly attempt: number;
+  /** The same for every attempt of this step of this run, and for no other: pass it on to the outside world. */
+  readonly idempotencyKey: string;
+  /** Aborts when the step times out, the run is cancelled, or its lease is lost. */
+  readonly signal: AbortSignal;
+}
+
+export interface ExecutionOptions {
+  readonly assignment: Assignment;
+  readonly journal: Journal;
+  readonly turns: Turns;
+  /** Who tries a failed step again: the engine, by itself (default), or nobody but a retry of the whole run. */
+  readonly retries?: 'step' | 'run';
+}
+
+export interface BodyCall {
+  readonly id: string;
+  readonly name: string;
+  readonly kind: 'run' | 'publish' | 'compensate';
+  readonly body: (context: StepContext) => unknown;
+  readonly timeoutMs: number | undefined;
+}
+
+type WaitFields = WaitRequest extends infer W ? (W extends WaitRequest ? Omit<W, 'wake' | 'sequence'> : never) : never;
+
+/** How long code outside steps may take to come to a step that is in the history, in milliseconds. */
+const UNREACHED_MS = 10_000;
+/** After this long, results behind such a step go first. */
+const HELD_UP_MS = 1_000;
+/** Pause before asking again when the engine had news that it could not tell yet, in milliseconds. */
+const ASK_AGAIN_MS = 10;
+/** Characters of payload in one report, beyond its first step. */
+const REPORT_LENGTH_MAX = 2 * 1024 * 1024;
+
+interface Parked {
+  readonly id: string;
+  readonly name: string;
+  /** Settles the step with its entry; for a retry, starts the next attempt. */
+  readonly settle: ((entry: MemoEntry) => void) | undefined;
+  readonly retry: ((attempt: number) => void) | undefined;
+}
+
+interface Recorded {
+  readonly record: StepRecord;
+  readonly turn: Turn;
+  readonly call: BodyCall;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export class Execution {
+  readonly #assignment: Assignment;
+  readonly #journal: Journal;
+  readonly #turns: Turns;
+  readonly #retries: 'step' | 'run';
+  readonly #history: History;
+  readonly #attempts: Map<string, number>;
+  readonly #openWaits: Set<string>;
+  readonly #parked = new Map<string, Parked>();
+  readonly #aborts = new Set<AbortController>();
+  readonly #outcome = Promise.withResolvers<Outcome>();
+  #records: Recorded[] = [];
+  #waits: WaitRequest[] = [];
+  #seenWakes: number;
+  #sequence: number;
+  #running = 0;
+  #reporting = false;
+  #checkScheduled = false;
+  #mustAsk = false;
+  #end: JobEnd | undefined;
+  #over = false;
+  /** Nothing is left to do or to wait for in this process. */
+  #atRest = false;
+  #cancelRest: (() => void) | undefined;
+
+  constructor({ assignment, journal, turns, retries = 'step' }: ExecutionOptions) {
+    this.#assignment = assignment;
+    this.#journal = journal;
+    this.#turns = turns;
+    this.#retries = retries;
+    this.#history = new History(assignment.memo, (callback) => turns.soon(callback));
+    this.#attempts = new Map(assignment.attempts.map(({ stepId, attempt }) => [stepId, attempt]));
+    this.#openWaits = new Set(assignment.waits.map(({ stepId }) => stepId));
+    this.#seenWakes = assignment.wakes;
+    this.#sequence = assignment.sequence;
+  }
+
+  /** Runs the handler over the history. Resolves when the execution is over, whichever way. */
+  run(handler: () => unknown): Promise<Outcome> {
+    Promise.resolve()
+      .then(handler)
+      .then(
+        (value) => this.#handlerReturned(value),
+        (error) => this.#handlerThrew(error),
+      );
+    this.#touch();
+    return this.#outcome.promise;
+  }
+
+  get runId(): string {
+    return this.#assignment.runId;
+  }
+
+  // ── called by steps ──
+
+  /** Runs a body, or gives back what it came to before. */
+  call(call: BodyCall): Promise<unknown> {
+    return this.#promise((resolve, reject) => {
+      if (this.#recall(call.id, call.name, call.kind, resolve, reject)) return;
+      const start = (attempt: number) => void this.#runBody(call, attempt, resolve, reject);
+      if (this.#openWaits.has(call.id)) this.#park({ id: call.id, name: call.name, settle: undefined, retry: start });
+      else start(this.#attempts.get(call.id) ?? 1);
+    });
+  }
+
+  /** Begins a wait, or gives back how it ended. */
+  wait(request: WaitFields, valueOf: (output: unknown) => unknown): Promise<unknown> {
+    return this.#promise((resolve, reject) => {
+      const { stepId: id, name, kind } = request;
+      if (this.#recall(id, name, kind, resolve, reject, valueOf)) return;
+      const settle = (entry: MemoEntry) => settleWith(entry, resolve, reject, valueOf);
+      this.#park({ id, name, settle, retry: undefined });
+      if (this.#openWaits.has(id)) return;
+      this.#waits.push({ ...request, wake: this.#seenWakes, sequence: ++this.#sequence });
+      this.#touch();
+    });
+  }
+
+  now(): number {
+    return this.#turns.now();
+  }
+
+  // ── called by the transport ──
+
+  /** A wait was met while this execution goes on. */
+  resolve(resolution: Resolution): void {
+    if (this.#over || resolution.wake <= this.#seenWakes) return;
+    if (resolution.wake > this.#seenWakes + 1) {
+      this.#mustAsk = true; // one before it is missing: the engine tells all of them in its next answer
+      this.#touch();
+      return;
+    }
+    this.#seenWakes = resolution.wake;
+    if (resolution.kind === 'retry') {
+      const { stepId, attempt } = resolution;
+      this.#openWaits.delete(stepId);
+      this.#attempts.set(stepId, attempt);
+      const parked = this.#parked.get(stepId);
+      this.#parked.delete(stepId);
+      parked?.retry?.(attempt);
+    } else {
+      const { entry } = resolution;
+      const parked = this.#parked.get(entry.stepId);
+      this.#parked.delete(entry.stepId);
+      this.#openWaits.delete(entry.stepId);
+      this.#history.add(entry);
+      if (parked !== undefined) this.#history.reach(entry.stepId, () => parked.settle?.(entry));
+    }
+    this.#touch();
+  }
+
+  /** The job is not ours any more. */
+  drop(reason: string): void {
+    this.#finish({ status: 'dropped', reason });
+  }
+
+  // ── bodies ──
+
+  async #runBody(
+    call: BodyCall,
+    attempt: number,
+    resolve: (value: unknown) => void,
+    reject: (error: unknown) => void,
+  ): Promise<void> {
+    this.#running++;
+    const startedAt = this.#turns.now();
+    const result = await this.#bodyResult(call, attempt);
+    this.#running--;
+    if (this.#over) return;
+    const record: StepRecord = {
+      stepId: call.id,
+      name: call.name,
+      kind: call.kind,
+      attempt,
+      wake: this.#seenWakes,
+      sequence: ++this.#sequence,
+      startedAt,
+      endedAt: this.#turns.now(),
+      ...result,
+    };
+    this.#records.push({ record, turn: this.#history.take(), call, resolve, reject });
+    // The last body that ran speaks at once; while others run, those that end in the same turn speak together.
+    if (this.#running === 0) this.#flush();
+    this.#touch();
+  }
+
+  async #bodyResult(
+    { id, name, body, timeoutMs }: BodyCall,
+    attempt: number,
+  ): Promise<{ status: 'completed'; output: Payload } | { status: 'failed'; error: Failure }> {
+    const context = new LazyStepContext(attempt, id, this.#aborts);
+    let cancelTimeout: (() => void) | undefined;
+    try {
+      let ending: unknown = body(context);
+      if (timeoutMs !== undefined) {
+        const timeout = Promise.withResolvers<never>();
+        cancelTimeout = this.#turns.after(timeoutMs, () => timeout.reject(timeoutFailure(name, timeoutMs)));
+        ending = Promise.race([ending, timeout.promise]);
+      }
+      const value = await ending;
+      const text = encodeJson(value, `output of step "${name}"`);
+      assertPayloadSize(text, `output of step "${name}"`);
+      return { status: 'completed', output: { text } };
+    } catch (error) {
+      context.abort(error);
+      return { status: 'failed', error: isTimeoutFailure(error) ? error : failureFrom(error) };
+    } finally {
+      cancelTimeout?.();
+      context.release();
+    }
+  }
+
+  // ── reports ──
+
+  #flush(): void {
+    if (this.#reporting || this.#over) return;
+    const recorded = this.#takeRecords();
+    const waits = this.#waits.splice(0, limits.waitsPerReportMax);
+    const more = this.#records.length > 0 || this.#waits.length > 0;
+    const end = more ? undefined : this.#endToReport(recorded.length > 0);
+    if (recorded.length === 0 && waits.length === 0 && end === undefined && !this.#mustAsk) return;
+    this.#mustAsk = false;
+    this.#reporting = true;
+    const { jobId, fence, leaseToken } = this.#assignment;
+    const report: Report = {
+      jobId,
+      fence,
+      leaseToken,
+      seenWakes: this.#seenWakes,
+      records: recorded.map(({ record }) => record),
+      waits,
+      ...(end && { end }),
+    };
+    this.#journal.report(report).then(
+      (answer) => this.#answered(answer, recorded, end),
+      (error: unknown) => this.#notTaken(error, end),
+    );
+  }
+
+  /** The engine will not take what was reported. The run fails with its reason, if it takes that. */
+  #notTaken(error: unknown, end: JobEnd | undefined): void {
+    this.#reporting = false;
+    if (this.#over) return;
+    if (end?.status === 'failed' || !(error instanceof Error)) {
+      this.drop(error instanceof Error ? error.message : String(error));
+      return;
+    }
+    this.#records = [];
+    this.#waits = [];
+    this.#end = { status: 'failed', error: { ...failureFrom(error), retryable: false } };
+    this.#touch();
+  }
+
+  /** What ends the job, if nothing else is left to say or to do. */
+  #endToReport(hasRecords: boolean): JobEnd | undefined {
+    if (this.#running > 0 || hasRecords) return undefined;
+    if (this.#end !== undefined) return this.#end;
+    return this.#atRest ? { status: 'suspended' } : undefined;
+  }
+
+  #takeRecords(): Recorded[] {
+    let length = 0;
+    let count = 0;
+    for (const { record } of this.#records) {
+      length += record.output === undefined ? 0 : payloadText(record.output).length;
+      if (count === limits.stepsPerReportMax || (count > 0 && length > REPORT_LENGTH_MAX)) break;
+      count++;
+    }
+    return this.#records.splice(0, count);
+  }
+
+  #answered(answer: ReportAnswer, recorded: readonly Recorded[], end: JobEnd | undefined): void {
+    this.#reporting = false;
+    if (this.#over) return;
+    if (answer.status === 'refused') {
+      this.drop(answer.message);
+      return;
+    }
+    for (const one of recorded) this.#recordAnswered(one, answer.retries);
+    for (const resolution of answer.resolutions) this.resolve(resolution);
+    if (answer.ended && end !== undefined) {
+      this.#finish(end.status === 'failed' ? { status: 'failed', error: end.error } : { status: end.status });
+      return;
+    }
+    if (end?.status === 'suspended' && answer.resolutions.length === 0) {
+      this.#turns.after(ASK_AGAIN_MS, () => this.#touch());
+      return;
+    }
+    if (this.#records.length > 0) this.#flush();
+    this.#touch();
+  }
+
+  #recordAnswered(
+    { record, turn, call, resolve, reject }: Recorded,
+    retries: readonly { readonly stepId: string; readonly attempt: number }[],
+  ): void {
+    const { error, output } = record;
+    if (error === undefined) {
+      this.#history.done(turn, () => resolve(output === undefined ? undefined : payloadValue(output)));
+      return;
+    }
+    const retry = retries.find(({ stepId }) => stepId === call.id);
+    if (retry === undefined) {
+      const retryable = this.#retries === 'run' && error.retryable;
+      this.#history.done(turn, () => reject(stepErrorFrom(error, call.id, call.name, retryable)));
+      return;
+    }
+    this.#history.done(turn);
+    const start = (attempt: number) => void this.#runBody(call, attempt, resolve, reject);
+    this.#park({ id: call.id, name: call.name, settle: undefined, retry: start });
+  }
+
+  // ── coming to rest ──
+
+  /** Something happened: look, once the code has gone as far as it can, what follows. */
+  #touch(): void {
+    this.#atRest = false;
+    this.#cancelRest?.();
+    this.#cancelRest = undefined;
+    if (this.#checkScheduled || this.#over) return;
+    this.#checkScheduled = true;
+    this.#turns.soon(() => {
+      this.#checkScheduled = false;
+      this.#check();
+    });
+  }
+
+  #check(): void {
+    if (this.#over || this.#reporting) return;
+    if (this.#history.isMoving) {
+      this.#touch();
+      return;
+    }
+    if (this.#records.length > 0 || this.#mustAsk || this.#running > 0) {
+      this.#flush(); // with bodies running, waits are told at once: they count from now
+      return;
+    }
+    if (this.#end === undefined && this.#parked.size === 0) {
+      // The code is at something of its own; only a step of the history that it passes by could hold it.
+      if (this.#history.isHeldUp) this.#rest(HELD_UP_MS, () => this.#passOver());
+      return;
+    }
+    if (this.#history.isHeldUp) {
+      this.#rest(HELD_UP_MS, () => this.#passOver());
+      return;
+    }
+    if (this.#history.unreached().length > 0) {
+      this.#rest(UNREACHED_MS, () => this.#failUnreached());
+      return;
+    }
+    this.#atRest = true;
+    this.#flush();
+  }
+
+  #rest(ms: number, then: () => void): void {
+    this.#cancelRest?.();
+    this.#cancelRest = this.#turns.after(ms, () => {
+      this.#cancelRest = undefined;
+      if (!this.#over) then();
+    });
+  }
+
+  #passOver(): void {
+    this.#history.passOver();
+    this.#touch();
+  }
+
+  #failUnreached(): void {
+    const missing = this.#history.unreached();
+    const names = missing.map(({ name }) => `"${name}"`).join(', ');
+    const reached = [...this.#parked.values()].map(({ name }) => `"${name}"`).join(', ');
+    const where = this.#end === undefined ? `it waits at ${reached}` : `it has ${this.#end.status}`;
+    this.#end = {
+      status: 'failed',
+      error: failureFrom(
+        new NonDeterministicError(
+          `The function no longer comes to ${names}, recorded in this run before; now ${where}. ` +
+            'Keep the order of steps the same for runs that are under way, and keep time, randomness and I/O inside steps.',
+          { details: { recorded: missing.map(({ stepId, kind }) => ({ stepId, kind })), now: where } },
+        ),
+      ),
+    };
+    for (const { stepId } of missing) this.#history.reach(stepId, () => {});
+    this.#touch();
+  }
+
+  // ── the end ──
+
+  #handlerReturned(value: unknown): void {
+    if (this.#end !== undefined) return;
+    try {
+      const text = encodeJson(value, 'output of the function');
+      assertPayloadSize(text, 'output of the function');
+      this.#end = { status: 'completed', output: { text } };
+    } catch (error) {
+      this.#end = { status: 'failed', error: failureFrom(error) };
+    }
+    this.#touch();
+  }
+
+  #handlerThrew(error: unknown): void {
+    this.#end ??= { status: 'failed', error: failureFrom(error) };
+    this.#touch();
+  }
+
+  #finish(outcome: Outcome): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#cancelRest?.();
+    this.#parked.clear();
+    const why = outcome.status === 'dropped' ? outcome.reason : `the execution has ${outcome.status}`;
+    for (const abort of this.#aborts) abort.abort(new Error(why));
+    this.#outcome.resolve(outcome);
+  }
+
+  // ── parts ──
+
+  #promise(start: (resolve: (value: unknown) => void, reject: (error: unknown) => void) => void): Promise<unknown> {
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    // A failed step that nobody awaits is the function's business, not the process's.
+    promise.catch(() => {});
+    if (this.#sequence >= limits.stepsPerRunMax) this.#handlerThrew(tooManySteps());
+    if (!this.#over && this.#end === undefined) start(resolve, reject);
+    return promise;
+  }
+
+  /** If the step is in the history, arranges for its recorded end to settle it in its turn. */
+  #recall(
+    id: string,
+    name: string,
+    kind: StepKind,
+    resolve: (value: unknown) => void,
+    reject: (error: unknown) => void,
+    valueOf: (output: unknown) => unknown = same,
+  ): boolean {
+    const entry = this.#history.entry(id);
+    if (entry === undefined) return false;
+    if (entry.kind !== undefined && entry.kind !== kind) {
+      this.#end ??= { status: 'failed', error: failureFrom(contradiction(entry, name, kind)) };
+      this.#history.reach(id, () => {});
+    } else this.#history.reach(id, () => settleWith(entry, resolve, reject, valueOf));
+    this.#touch();
+    return true;
+  }
+
+  #park(parked: Parked): void {
+    this.#parked.set(parked.id, parked);
+    this.#touch();
+  }
+}
+
+function settleWith(
+  entry: MemoEntry,
+  resolve: (value: unknown) => void,
+  reject: (error: unknown) => void,
+  valueOf: (output: unknown) => unknown,
+): void {
+  if (entry.status === 'completed') resolve(valueOf(entry.output === undefined ? null : payloadValue(entry.output)));
+  else reject(stepErrorFrom(entry.error ?? lostError, entry.stepId, entry.name));
+}
+
+const same = (value: unknown) => value;
+const lostError: Failure = { code: 'STEP_FAILED', message: 'The step failed.', retryable: false };
+
+function contradiction(entry: MemoEntry, name: string, kind: StepKind): NonDeterministicError {
+  return new NonDeterministicError(
+    `Step "${name}" is recorded in this run as ${entry.kind}, and the function now calls it as ${kind}. ` +
+      'Give each step a name of its own, and keep the order of steps the same for runs that are under way.',
+    { details: { stepId: entry.stepId, recorded: entry.kind, now: kind } },
+  );
+}
+
+function assertPayloadSize(text: string, what: string): void {
+  // A character takes at most three bytes of UTF-8, so only long texts need counting.
+  if (text.length * 3 <= limits.payloadBytesMax) return;
+  const bytes = new TextEncoder().encode(text).length;
+  if (bytes <= limits.payloadBytesMax) return;
+  throw new LimitError(
+    `The ${what} is ${bytes} bytes of JSON; at most ${limits.payloadBytesMax} are stored. Keep large data elsewhere and return a reference.`,
+    { code: 'PAYLOAD_TOO_LARGE', details: { limit: 'payloadBytesMax', value: limits.payloadBytesMax, bytes } },
+  );
+}
+
+function tooManySteps(): LimitError {
+  return new LimitError(
+    `The run has ${limits.stepsPerRunMax} steps, as many as a run may have. Go on in another run: step.invoke or step.invokeAsync.`,
+    { details: { limit: 'stepsPerRunMax', value: limits.stepsPerRunMax } },
+  );
+}
+
+function timeoutFailure(name: string, timeoutMs: number): Failure {
+  return {
+    name: 'StepTimeoutError',
+    code: 'STEP_TIMEOUT',
+    message: `Step "${name}" took longer than its timeout of ${timeoutMs} ms.`,
+    retryable: true,
+    details: { timeoutMs },
+  };
+}
+
+function isTimeoutFailure(error: unknown): error is Failure {
+  return (
+    error !== null &&
+    typeof error === 'object' &&
+    !(error instanceof Error) &&
+    'code' in error &&
+    error.code === 'STEP_TIMEOUT'
+  );
+}
+
+/** Makes the abort signal only for a body that asks for it. */
+class LazyStepContext implements StepContext {
+  readonly attempt: number;
+  readonly idempotencyKey: string;
+  readonly #aborts: Set<AbortController>;
+  #controller: AbortController | undefined;
+
+  constructor(attempt: number, id: string, aborts: Set<AbortController>) {
+    this.attempt = attempt;
+    this.idempotencyKey = id;
+    this.#aborts = aborts;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      this.#aborts.add(this.#controller);
+    }
+    return this.#controller.signal;
+  }
+
+  abort(reason: unknown): void {
+    this.#controller?.abort(reason);
+  }
+
+  release(): void {
+    if (this.#controller !== undefined) this.#aborts.delete(this.#controller);
+  }
+}

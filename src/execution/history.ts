@@ -1,0 +1,122 @@
+// History: the order in which results reach a function, the same on every execution.
+//
+// Promises of steps settle one at a time, in the order (wake, sequence) in which the results were recorded, with all that one
+// sets in motion done before the next. So `Promise.race` over steps has the same winner on replay as it had the first time.
+//
+//   recorded before, not reached ──reach──► reached ──its turn──► settled
+//   begun in this execution      ──done───►
+//
+//   H1. An item settles only when all before it have settled or been passed over.
+//   H2. An item recorded before whose step the code does not come to holds up those behind it, until it is passed over; it
+//       then settles when it is reached, if ever.
+
+import type { MemoEntry } from '@ironflow/core/wire';
+
+interface Item {
+  readonly entry: MemoEntry | undefined;
+  /** Settles the promise; set once there is one and its result is known. */
+  settle: (() => void) | undefined;
+  passedOver: boolean;
+}
+
+export type Turn = Item;
+
+export class History {
+  #items: Item[] = [];
+  /** Items before this one have settled or been passed over. */
+  #next = 0;
+  readonly #byStep = new Map<string, Item>();
+  readonly #unreached = new Set<Item>();
+  readonly #soon: (callback: () => void) => void;
+  #pumping = false;
+
+  constructor(memo: readonly MemoEntry[], soon: (callback: () => void) => void) {
+    this.#soon = soon;
+    for (const entry of memo) this.add(entry);
+  }
+
+  /** Adds a recorded result that the code has not come to yet. */
+  add(entry: MemoEntry): void {
+    const item: Item = { entry, settle: undefined, passedOver: false };
+    this.#items.push(item);
+    this.#byStep.set(entry.stepId, item);
+    this.#unreached.add(item);
+  }
+
+  entry(stepId: string): MemoEntry | undefined {
+    return this.#byStep.get(stepId)?.entry;
+  }
+
+  /** The code has come to a recorded step. `settle` is called when it is its turn. */
+  reach(stepId: string, settle: () => void): void {
+    const item = this.#byStep.get(stepId);
+    if (item === undefined) return;
+    this.#byStep.delete(stepId); // a step is called once
+    this.#unreached.delete(item);
+    item.settle = settle;
+    if (item.passedOver) this.#soon(settle);
+    else this.#pump();
+  }
+
+  /** Takes a place for a result of this execution, in order. */
+  take(): Turn {
+    const item: Item = { entry: undefined, settle: undefined, passedOver: false };
+    this.#items.push(item);
+    return item;
+  }
+
+  /** The result of a place is known (or, with no `settle`, there will be none). */
+  done(turn: Turn, settle: () => void = nothing): void {
+    turn.settle = settle;
+    this.#pump();
+  }
+
+  /** Whether something is about to settle, or would be but for an item that is not reached. */
+  get isMoving(): boolean {
+    return this.#pumping || this.#items[this.#next]?.settle !== undefined;
+  }
+
+  /** Whether results are held up by a step that the code has not come to. */
+  get isHeldUp(): boolean {
+    const next = this.#items[this.#next];
+    if (next === undefined || !this.#unreached.has(next)) return false;
+    return this.#items.slice(this.#next).some((item) => item.settle !== undefined);
+  }
+
+  /** Lets those behind go first: the code does not come to this step, or not yet. */
+  passOver(): void {
+    const next = this.#items[this.#next];
+    if (next === undefined || !this.#unreached.has(next)) return;
+    next.passedOver = true;
+    this.#next++;
+    this.#pump();
+  }
+
+  /** Recorded steps that the code has not come to. */
+  unreached(): MemoEntry[] {
+    return [...this.#unreached].flatMap(({ entry }) => (entry === undefined ? [] : [entry]));
+  }
+
+  #pump(): void {
+    if (this.#pumping) return;
+    const item = this.#items[this.#next];
+    if (item?.settle === undefined) return;
+    this.#next++;
+    this.#trim();
+    item.settle();
+    this.#pumping = true;
+    this.#soon(() => {
+      this.#pumping = false;
+      this.#pump();
+    });
+  }
+
+  /** Drops settled items now and then, so that a long run costs no more than a short one. */
+  #trim(): void {
+    if (this.#next < 1_024 || this.#next * 2 < this.#items.length) return;
+    this.#items = this.#items.slice(this.#next);
+    this.#next = 0;
+  }
+}
+
+const nothing = () => {};

@@ -1,0 +1,86 @@
+import type { Duration, IronflowEvent, RetryConfig } from '@ironflow/core';
+import type { Logger } from '../logger.ts';
+import type { AnyEventData, StepClient } from '../step/index.ts';
+import type { SchemaOutput, StandardSchema } from './standard-schema.ts';
+
+export interface Trigger {
+  /** Name of the event, or a pattern: `*` stands for one token between dots, `>` at the end for one or more. */
+  readonly event?: string | undefined;
+  /** CEL over the event: only events for which it is true start the function. */
+  readonly expression?: string | undefined;
+  /** Cron schedule; each tick emits `event`. */
+  readonly cron?: string | undefined;
+}
+
+export interface ConcurrencyConfig {
+  /** Runs that may execute at a time. */
+  readonly limit: number;
+  /** Path in the event: the limit then holds for each value by itself. */
+  readonly key?: string | undefined;
+}
+
+/** @typeParam TSchema - Type of `schema`; it gives `event.data` its type. */
+export interface FunctionConfig<TSchema extends StandardSchema | undefined = undefined> {
+  /** Unique among the functions of an environment. Part of every history: renaming makes another function. */
+  readonly id: string;
+  /** For people. Default: `id`. */
+  readonly name?: string | undefined;
+  readonly description?: string | undefined;
+  /** What starts it. May be empty: then only `step.invoke` does, or an event named like its id. */
+  readonly triggers: readonly Trigger[];
+  /** When a failed step, or a failed handler, is tried again. Default: 3 attempts, after 1 s, 2 s, at most 5 min. */
+  readonly retry?: RetryConfig | undefined;
+  /** How long the function may execute without a pause, in milliseconds. Default 600,000. */
+  readonly timeout?: number | undefined;
+  readonly concurrency?: ConcurrencyConfig | undefined;
+  /** How it prefers to be executed. */
+  readonly mode?: 'push' | 'pull' | undefined;
+  /** Path in the event: runs of one value go to one worker. */
+  readonly actorKey?: string | undefined;
+  /** Checks `event.data` and gives it its type. */
+  readonly schema?: TSchema | undefined;
+  /** Names of the secrets it may read. */
+  readonly secrets?: readonly string[] | undefined;
+  /** Timeout of every `step.run` that has none of its own. */
+  readonly stepTimeout?: Duration | undefined;
+  /** Keep an audit trail of its runs. */
+  readonly recording?: boolean | undefined;
+  /** How long: `7d`, `30d`, `90d`, `forever`. */
+  readonly recordingRetention?: string | undefined;
+}
+
+/** What a handler is called with. */
+export interface FunctionContext<TData = AnyEventData> {
+  readonly event: IronflowEvent<TData>;
+  readonly step: StepClient;
+  readonly run: RunInfo;
+  readonly secrets: SecretsClient;
+  /** Writes with the run's id. Silent while the function replays what it has done before. */
+  readonly logger: Logger;
+}
+
+export interface RunInfo {
+  readonly id: string;
+  readonly functionId: string;
+  /** Attempt of the run, from 1. */
+  readonly attempt: number;
+}
+
+export interface SecretsClient {
+  /** @throws {NotConfiguredError} when the secret is not declared by the function, or not known to the engine. */
+  get(name: string): string;
+  has(name: string): boolean;
+}
+
+export type FunctionHandler<TData = AnyEventData, TOutput = unknown> = (
+  context: FunctionContext<TData>,
+) => TOutput | PromiseLike<TOutput>;
+
+/** A function as `createFunction` makes it; give it to `serve`, `createWorker` or `createTestClient`. */
+export interface IronflowFunction<TData = AnyEventData, TOutput = unknown> {
+  readonly id: string;
+  readonly config: FunctionConfig<StandardSchema | undefined>;
+  readonly handler: FunctionHandler<TData, TOutput>;
+}
+
+export type EventDataOf<TSchema> = TSchema extends StandardSchema ? SchemaOutput<TSchema> : AnyEventData;

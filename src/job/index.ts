@@ -1,0 +1,85 @@
+// Job: a function, an assignment and a journal brought together. Every transport executes its jobs here.
+
+import {
+  type IronflowEvent,
+  isRetryable,
+  NonRetryableError,
+  parseDuration,
+  SchemaValidationError,
+} from '@ironflow/core';
+import { type Assignment, payloadValue } from '@ironflow/core/wire';
+import { Execution, type Journal, type Turns } from '../execution/index.ts';
+import type { FunctionContext, IronflowFunction, SchemaIssue } from '../function/index.ts';
+import type { Logger } from '../logger.ts';
+import { createStepClient } from '../step/index.ts';
+import { createSecretsClient } from './secrets.ts';
+
+export { createSecretsClient } from './secrets.ts';
+
+export interface JobOptions {
+  readonly fn: IronflowFunction;
+  readonly assignment: Assignment;
+  readonly journal: Journal;
+  readonly turns: Turns;
+  readonly logger: Logger;
+  /** See ExecutionOptions. */
+  readonly retries?: 'step' | 'run';
+}
+
+/** An execution and the handler to run in it: `execution.run(handler)`. */
+export function createJob({ fn, assignment, journal, turns, logger, retries = 'step' }: JobOptions): {
+  readonly execution: Execution;
+  readonly handler: () => Promise<unknown>;
+} {
+  const execution = new Execution({ assignment, journal, turns, retries });
+  const { stepTimeout } = fn.config;
+  const step = createStepClient(execution, stepTimeout === undefined ? undefined : parseDuration(stepTimeout));
+  const handler = async () => {
+    const context: FunctionContext = {
+      event: await eventFor(fn, assignment),
+      step,
+      run: { id: assignment.runId, functionId: assignment.functionId, attempt: assignment.attempt },
+      secrets: createSecretsClient({}),
+      logger,
+    };
+    return fn.handler(context);
+  };
+  return { execution, handler };
+}
+
+async function eventFor(fn: IronflowFunction, { event }: Assignment): Promise<IronflowEvent> {
+  return {
+    id: event.id,
+    name: event.name,
+    version: event.version,
+    data: (await checkedData(fn, payloadValue(event.data))) as IronflowEvent['data'], // JSON, or what the schema made of it
+    timestamp: new Date(event.timestamp),
+    ...(event.source !== undefined && { source: event.source }),
+    ...(event.metadata && { metadata: payloadValue(event.metadata) as Readonly<Record<string, unknown>> }), // an object, by the wire
+  };
+}
+
+/** The data as the function's schema gives it. @throws {SchemaValidationError} naming each path at fault. */
+async function checkedData(fn: IronflowFunction, data: unknown): Promise<unknown> {
+  const { schema } = fn.config;
+  if (schema === undefined) return data;
+  let result: Awaited<ReturnType<(typeof schema)['~standard']['validate']>>;
+  try {
+    result = await schema['~standard'].validate(data);
+  } catch (error) {
+    if (isRetryable(error)) throw error;
+    throw new NonRetryableError(`The schema of function "${fn.id}" could not be applied: ${String(error)}`, {
+      cause: error,
+    });
+  }
+  if (result.issues === undefined) return result.value;
+  const validationErrors = result.issues.map((issue) => ({ path: pathOf(issue), message: issue.message }));
+  const list = validationErrors.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
+  throw new SchemaValidationError(`The event's data does not fit the schema of function "${fn.id}": ${list}`, {
+    validationErrors,
+  });
+}
+
+function pathOf({ path = [] }: SchemaIssue): string {
+  return path.map((part) => String(typeof part === 'object' ? part.key : part)).join('.');
+}

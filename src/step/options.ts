@@ -1,0 +1,40 @@
+import type { Duration } from '@ironflow/core';
+
+export interface StepOptions {
+  /** How long one attempt may take: milliseconds, or text such as `"30s"`. Default: the function's `stepTimeout`, or no limit. */
+  readonly timeout?: Duration | undefined;
+}
+
+export interface EventFilter {
+  /** The event's name. */
+  readonly event: string;
+  /**
+   * Tells events of one name apart. A path, such as `data.requestId`: the event's value there must equal that of the event
+   * which started the run. Or a comparison with a literal: `data.requestId == "r1"`. Default: any event of the name.
+   */
+  readonly match?: string | undefined;
+  /** Default 7 days. */
+  readonly timeout?: Duration | undefined;
+}
+
+export interface InvokeOptions {
+  /** How long to wait for the other function. Default 30 seconds. */
+  readonly timeout?: Duration | undefined;
+}
+
+export interface ParallelOptions {
+  /** Branches under way at a time. Default: all. */
+  readonly concurrency?: number | undefined;
+  /**
+   * `failFast` (default): the first failure is thrown at once; branches not begun are not, and those under way go no further
+   * than the step they are in. `allSettled`: every branch runs to its end.
+   */
+  readonly onError?: 'failFast' | 'allSettled' | undefined;
+}
+
+/**
+ * Data of an event whose type was not given. It is `any` so that a function without a schema reads it without casts, as the
+ * reference has it; give a `schema` or a type argument to have it checked.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: the reference's untyped functions read event.data.x
+export type AnyEventData = any;

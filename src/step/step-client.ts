@@ -1,0 +1,179 @@
+import {
+  type Duration,
+  encodeJson,
+  type IronflowEvent,
+  limits,
+  parseDuration,
+  StepScope,
+  ValidationError,
+} from '@ironflow/core';
+import { invokeTimeoutMsDefault, waitTimeoutMsDefault } from '@ironflow/core/wire';
+import type { Execution, StepContext } from '../execution/index.ts';
+import type { EventFilter, InvokeOptions, ParallelOptions, StepOptions } from './options.ts';
+import { runBranches } from './parallel.ts';
+import type { Branch, StepClient } from './types.ts';
+
+/** The steps of one branch of one execution. */
+export class ExecutionSteps {
+  readonly #execution: Execution;
+  readonly #scope: StepScope;
+  readonly #stepTimeoutMs: number | undefined;
+  /** Set when the branch goes no further: its later steps never settle. */
+  #stopped = false;
+  readonly #branches: ExecutionSteps[] = [];
+
+  constructor(execution: Execution, scope: StepScope, stepTimeoutMs: number | undefined) {
+    this.#execution = execution;
+    this.#scope = scope;
+    this.#stepTimeoutMs = stepTimeoutMs;
+  }
+
+  run(name: string, body: (context: StepContext) => unknown, options: StepOptions = {}): Promise<unknown> {
+    return this.#step(name, () => {
+      const timeoutMs =
+        options.timeout === undefined
+          ? this.#stepTimeoutMs
+          : parseDuration(options.timeout, `timeout of step "${name}"`);
+      return this.#execution.call({ id: this.#scope.next(name), name, kind: 'run', body, timeoutMs });
+    });
+  }
+
+  sleep(name: string, duration: Duration): Promise<void> {
+    return this.#step(name, () => {
+      const until = this.#execution.now() + parseDuration(duration, `duration of step "${name}"`);
+      return this.#sleepUntil(name, until);
+    });
+  }
+
+  sleepUntil(name: string, date: Date | string): Promise<void> {
+    return this.#step(name, () => {
+      const until = date instanceof Date ? date.getTime() : Date.parse(date);
+      if (!Number.isFinite(until)) {
+        throw new ValidationError(
+          `Step "${name}" should sleep until ${JSON.stringify(date)}, which is no date. Use a Date or text such as "2027-01-31T09:00:00Z".`,
+        );
+      }
+      return this.#sleepUntil(name, until);
+    });
+  }
+
+  waitForEvent(name: string, filter: EventFilter): Promise<IronflowEvent> {
+    return this.#step(name, () => {
+      const event = typeof filter?.event === 'string' ? filter.event.trim() : '';
+      if (event === '')
+        throw new ValidationError(
+          `Step "${name}" waits for an event without a name. Give it: { event: "order.approved" }.`,
+        );
+      const timeoutMs =
+        filter.timeout === undefined
+          ? waitTimeoutMsDefault
+          : parseDuration(filter.timeout, `timeout of step "${name}"`);
+      const match = filter.match?.trim();
+      return this.#execution.wait(
+        { stepId: this.#scope.next(name), name, kind: 'wait_for_event', event, timeoutMs, ...(match && { match }) },
+        eventFrom,
+      ) as Promise<IronflowEvent>; // eventFrom makes one
+    });
+  }
+
+  invoke(functionId: string, input?: unknown, options: InvokeOptions = {}): Promise<unknown> {
+    return this.#step(functionId, () => {
+      const timeoutMs =
+        options.timeout === undefined
+          ? invokeTimeoutMsDefault
+          : parseDuration(options.timeout, `timeout of invoke "${functionId}"`);
+      return this.#execution.wait(
+        {
+          stepId: this.#scope.next(functionId),
+          name: functionId,
+          kind: 'invoke',
+          functionId,
+          input: { text: encodeJson(input, `input of invoke "${functionId}"`) },
+          timeoutMs,
+        },
+        (output) => output,
+      );
+    });
+  }
+
+  invokeAsync(functionId: string, input?: unknown): Promise<{ readonly runId: string }> {
+    return this.#step(functionId, () => {
+      const request = {
+        stepId: this.#scope.next(functionId),
+        name: functionId,
+        kind: 'invoke_async' as const,
+        functionId,
+        input: { text: encodeJson(input, `input of invokeAsync "${functionId}"`) },
+      };
+      return this.#execution.wait(request, (output) => ({
+        runId: (output as { readonly run_id: string }).run_id, // what the engine records for this kind
+      })) as Promise<{ readonly runId: string }>;
+    });
+  }
+
+  parallel(name: string, branches: readonly Branch[], options: ParallelOptions = {}): Promise<unknown[]> {
+    return this.#step(name, () => {
+      if (!Array.isArray(branches))
+        throw new ValidationError(`parallel "${name}" needs an array of functions, one for each branch.`);
+      const scoped = branches.map((branch, index) => {
+        const steps = new ExecutionSteps(this.#execution, this.#scope.branch(name, index), this.#stepTimeoutMs);
+        this.#branches.push(steps);
+        return { start: () => branch(steps as unknown as StepClient), stop: () => steps.#stop() }; // it has every method of a StepClient
+      });
+      return runBranches(name, scoped, options);
+    });
+  }
+
+  map<I>(
+    name: string,
+    items: readonly I[],
+    fn: (item: I, step: StepClient, index: number) => Promise<unknown>,
+    options?: ParallelOptions,
+  ): Promise<unknown[]> {
+    if (!Array.isArray(items)) return Promise.reject(new ValidationError(`map "${name}" needs an array of items.`));
+    return this.parallel(
+      name,
+      items.map((item: I, index) => (step: StepClient) => fn(item, step, index)),
+      options,
+    );
+  }
+
+  #sleepUntil(name: string, until: number): Promise<void> {
+    const request = { stepId: this.#scope.next(name), name, kind: 'sleep' as const, until };
+    return this.#execution.wait(request, () => undefined) as Promise<void>;
+  }
+
+  #stop(): void {
+    this.#stopped = true;
+    for (const branch of this.#branches) branch.#stop();
+  }
+
+  /** Checks what all steps share; wrong use becomes a rejection, as any failure of a step is. */
+  #step<T>(name: string, begin: () => Promise<T>): Promise<T> {
+    if (this.#stopped) return new Promise<T>(() => {});
+    try {
+      if (typeof name !== 'string' || name === '')
+        throw new ValidationError('A step needs a name: a string that is not empty.');
+      if (name.length > limits.nameLengthMax) {
+        throw new ValidationError(
+          `The step name "${name.slice(0, 40)}…" is longer than ${limits.nameLengthMax} characters. Shorten it.`,
+        );
+      }
+      return begin();
+    } catch (error) {
+      const failed = Promise.reject<T>(error);
+      failed.catch(() => {}); // whether it is awaited is the function's business
+      return failed;
+    }
+  }
+}
+
+function eventFrom(output: unknown): IronflowEvent {
+  const event = output as IronflowEvent & { readonly timestamp: string | Date }; // as the engine stored it
+  return { ...event, version: event.version ?? 1, timestamp: new Date(event.timestamp) };
+}
+
+/** The step client of an execution's root. */
+export function createStepClient(execution: Execution, stepTimeoutMs: number | undefined): StepClient {
+  return new ExecutionSteps(execution, StepScope.root(execution.runId), stepTimeoutMs) as unknown as StepClient; // typed by types.ts
+}

@@ -1,0 +1,84 @@
+import type { Duration, IronflowEvent } from '@ironflow/core';
+import type { StepContext } from '../execution/index.ts';
+import type { JsonOf } from './json-of.ts';
+import type { AnyEventData, EventFilter, InvokeOptions, ParallelOptions, StepOptions } from './options.ts';
+
+/** What a function reaches its steps through. Every step's result is durable before its promise settles. */
+export interface StepClient {
+  /**
+   * Runs `fn` once and remembers what it came to: on replay the stored result is returned and `fn` is not called. A failed
+   * attempt is tried again by the function's retry policy; the error is thrown here once the attempts are used up.
+   * @param name - Names the step in the history. The same name may come up again; the calls are told apart by their order.
+   * @param fn - Its result must be JSON. It may run more than once when its outcome is lost: pass `idempotencyKey` on.
+   * @throws {StepError} when the last attempt has failed; {StepTimeoutError} when that was for its time.
+   * @example const receipt = await step.run('charge', () => chargeCard(event.data.amount), { timeout: '30s' });
+   */
+  run<T>(
+    name: string,
+    fn: (context: StepContext) => T | PromiseLike<T>,
+    options?: StepOptions,
+  ): Promise<JsonOf<Awaited<T>>>;
+
+  /**
+   * Parks the run until `duration` has passed. A parked run holds no worker.
+   * @throws {ValidationError} when it is not a positive duration of at most 366 days.
+   * @example await step.sleep('cool-down', '15m');
+   */
+  sleep(name: string, duration: Duration): Promise<void>;
+
+  /**
+   * Parks the run until an instant; one that is past is over at once.
+   * @param date - A Date, or text that Date reads (`2027-01-31T09:00:00Z`).
+   * @throws {ValidationError} when it is no date.
+   */
+  sleepUntil(name: string, date: Date | string): Promise<void>;
+
+  /**
+   * Waits for an event. Events that came after the run's start count, also those that came before this call.
+   * @returns the event.
+   * @throws {WaitTimeoutError} when none has come within `timeout` (default 7 days).
+   * @example const approval = await step.waitForEvent('approval', { event: 'order.approved', match: 'data.orderId', timeout: '2d' });
+   */
+  waitForEvent<TData = AnyEventData>(name: string, filter: EventFilter): Promise<IronflowEvent<TData>>;
+
+  /**
+   * Calls another function and waits for what it returns. The call is a run of its own.
+   * @throws {InvokeError} when it failed; {InvokeTimeoutError} when it took longer than `timeout` (default 30 seconds).
+   */
+  invoke<TOutput = unknown>(functionId: string, input?: unknown, options?: InvokeOptions): Promise<TOutput>;
+
+  /** Starts another function and goes on; the run it starts lives for itself. */
+  invokeAsync(functionId: string, input?: unknown): Promise<{ readonly runId: string }>;
+
+  /**
+   * Runs branches side by side. Each gets a step client of its own; its steps are told apart from those of other branches.
+   * @returns the branches' results, in their order; with `onError: 'allSettled'`, an Error in the place of a failed one.
+   */
+  parallel<const B extends readonly Branch[]>(
+    name: string,
+    branches: B,
+    options: ParallelOptions & { onError: 'allSettled' },
+  ): Promise<{ -readonly [K in keyof B]: BranchResult<B[K]> | Error }>;
+  parallel<const B extends readonly Branch[]>(
+    name: string,
+    branches: B,
+    options?: ParallelOptions,
+  ): Promise<{ -readonly [K in keyof B]: BranchResult<B[K]> }>;
+
+  /** Runs one branch for each item. Options as for `parallel`. */
+  map<I, R>(
+    name: string,
+    items: readonly I[],
+    fn: (item: I, step: StepClient, index: number) => Promise<R>,
+    options: ParallelOptions & { onError: 'allSettled' },
+  ): Promise<(R | Error)[]>;
+  map<I, R>(
+    name: string,
+    items: readonly I[],
+    fn: (item: I, step: StepClient, index: number) => Promise<R>,
+    options?: ParallelOptions,
+  ): Promise<R[]>;
+}
+
+export type Branch = (step: StepClient) => Promise<unknown>;
+type BranchResult<B> = B extends (step: StepClient) => Promise<infer R> ? R : never;

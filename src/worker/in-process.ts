@@ -1,0 +1,69 @@
+import { capabilities, type LocalEngine, type WorkerLine } from '@ironflow/core/wire';
+import { codeHashOf, type IronflowFunction, registrationOf } from '../function/index.ts';
+import { version } from '../version.ts';
+import type { JobPool } from './job-pool.ts';
+import type { Transport } from './transport.ts';
+
+export interface InProcessOptions {
+  readonly engine: LocalEngine;
+  readonly environment: string;
+  readonly workerId: string;
+  readonly functions: readonly IronflowFunction[];
+  readonly jobsMax: number;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly pool: JobPool;
+}
+
+/** A worker beside its engine, in one process: jobs and reports are calls. */
+export class InProcessTransport implements Transport {
+  readonly #options: InProcessOptions;
+  readonly #stopped = Promise.withResolvers<void>();
+  #line: WorkerLine | undefined;
+
+  constructor(options: InProcessOptions) {
+    this.#options = options;
+  }
+
+  async run(): Promise<void> {
+    const { engine, environment, workerId, functions, jobsMax, labels, pool } = this.#options;
+    const functionVersions: Record<string, number> = {};
+    for (const fn of functions) {
+      const registration = registrationOf(fn, { mode: 'pull', codeHash: await codeHashOf(fn) });
+      functionVersions[fn.id] = (await engine.registerFunction(environment, registration)).version;
+    }
+    const line = await engine.connectWorker(
+      environment,
+      {
+        workerId,
+        hostname: 'in-process',
+        functionIds: functions.map(({ id }) => id),
+        functionVersions,
+        jobsMax,
+        labels,
+        version: { sdk: `node/${version}`, runtime: `node/${process.versions.node}` },
+        capabilities: [...capabilities],
+      },
+      {
+        // The first job may come before connectWorker has returned the line.
+        assigned: (assignment) =>
+          pool.add(assignment, { report: async (report) => (await this.#ready.promise).report(report) }),
+        resolved: (jobId, resolution) => pool.resolve(jobId, resolution),
+        revoked: (jobId, _code, message) => pool.drop(jobId, message),
+      },
+    );
+    this.#line = line;
+    this.#ready.resolve(line);
+    await this.#stopped.promise;
+  }
+
+  readonly #ready = Promise.withResolvers<WorkerLine>();
+
+  drain(): void {
+    this.#line?.drain();
+  }
+
+  async stop(): Promise<void> {
+    await this.#line?.close();
+    this.#stopped.resolve();
+  }
+}

@@ -1,0 +1,156 @@
+// Worker: executes functions where it runs, and takes its jobs from an engine.
+//
+//   new ──start()──► running ──drain()──► draining ──last job done──► stopped
+//                       └──────────────stop()──────────────────────►
+
+import { IronflowError, limits, ValidationError } from '@ironflow/core';
+import type { LocalEngine } from '@ironflow/core/wire';
+import { serverUrlFrom, variable } from '../environment.ts';
+import { systemTurns } from '../execution/index.ts';
+import { functionsById, type IronflowFunction } from '../function/index.ts';
+import { type Logger, loggerFrom } from '../logger.ts';
+import { randomText } from '../random.ts';
+import { JobPool } from './job-pool.ts';
+import type { Transport } from './transport.ts';
+
+export interface WorkerConfig {
+  /** The engine's address. Default: `IRONFLOW_SERVER_URL`, else `http://localhost:9123`. */
+  readonly serverUrl?: string | undefined;
+  /** The functions this worker executes. */
+  readonly functions: readonly IronflowFunction[];
+  /** Jobs executed at a time. Default 10. */
+  readonly maxConcurrentJobs?: number | undefined;
+  /** Longest pause between heartbeats, in milliseconds; the engine may ask for them sooner. Default 30,000. */
+  readonly heartbeatInterval?: number | undefined;
+  /** Longest pause before the next try to reach the engine, in milliseconds; the first ones are shorter. Default 5,000. */
+  readonly reconnectDelay?: number | undefined;
+  /** Shown where workers are listed. */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
+  readonly transport?: 'polling' | undefined;
+  /** Default: the console, from `IRONFLOW_LOG_LEVEL` up. `false`: none. */
+  readonly logger?: Logger | false | undefined;
+  /** Default: `IRONFLOW_ENV`, else `default`. */
+  readonly environment?: string | undefined;
+  /** Default: `IRONFLOW_API_KEY`. */
+  readonly apiKey?: string | undefined;
+  /** An engine in this process (`createEngine()` of `@ironflow/engine`), in place of a server's address. */
+  readonly engine?: LocalEngine | undefined;
+}
+
+export interface Worker {
+  /** The worker's id, as the engine lists it. */
+  readonly id: string;
+  /**
+   * Connects and works until stopped; reconnects by itself.
+   * @throws {UnauthenticatedError} or {UnauthorizedError} when the engine refuses the key; {IronflowError} WORKER_ALREADY_RUNNING.
+   */
+  start(): Promise<void>;
+  /** Takes no new jobs, lets those under way end, then stops. */
+  drain(): Promise<void>;
+  /** Stops at once. What was under way is taken up by other workers from its last recorded step. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Makes a worker that takes its jobs by polling.
+ * @throws {ValidationError} when the config is wrong.
+ * @example
+ * const worker = createWorker({ functions: [processOrder] });
+ * process.on('SIGTERM', () => worker.drain());
+ * await worker.start();
+ */
+export function createWorker(config: WorkerConfig): Worker {
+  return new PullWorker(config);
+}
+
+class PullWorker implements Worker {
+  readonly id: string;
+  readonly #config: WorkerConfig;
+  readonly #logger: Logger;
+  readonly #pool: JobPool;
+  readonly #jobsMax: number;
+  #state: 'new' | 'running' | 'draining' | 'stopped' = 'new';
+  #transport: Transport | undefined;
+  #stopping: Promise<void> | undefined;
+
+  constructor(config: WorkerConfig) {
+    this.#config = config;
+    this.#logger = loggerFrom(config.logger);
+    this.#jobsMax = config.maxConcurrentJobs ?? 10;
+    if (!Number.isInteger(this.#jobsMax) || this.#jobsMax < 1 || this.#jobsMax > limits.jobsPerWorkerMax) {
+      throw new ValidationError(
+        `maxConcurrentJobs is ${this.#jobsMax}; it must be a whole number from 1 to ${limits.jobsPerWorkerMax}.`,
+      );
+    }
+    this.id = `worker-${systemTurns.now().toString(36)}-${randomText(6)}`;
+    this.#pool = new JobPool({
+      functions: functionsById(config.functions),
+      jobsMax: this.#jobsMax,
+      turns: systemTurns,
+      logger: this.#logger,
+    });
+  }
+
+  async start(): Promise<void> {
+    if (this.#state !== 'new') {
+      throw new IronflowError(
+        `This worker is ${this.#state}. Each worker is started once; make another with createWorker().`,
+        {
+          code: 'WORKER_ALREADY_RUNNING',
+        },
+      );
+    }
+    this.#state = 'running';
+    this.#transport = await this.#createTransport();
+    if (this.#stopped()) return;
+    try {
+      await this.#transport.run();
+    } finally {
+      await this.stop();
+    }
+  }
+
+  async drain(): Promise<void> {
+    if (this.#state === 'running') {
+      this.#state = 'draining';
+      this.#logger.info(`worker ${this.id} takes no more jobs; ${this.#pool.size} under way`);
+      this.#transport?.drain();
+    }
+    if (this.#state === 'draining') await this.#pool.idle();
+    await this.stop();
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= (async () => {
+      this.#state = 'stopped';
+      this.#pool.dropAll('the worker has stopped');
+      await this.#transport?.stop();
+    })();
+    return this.#stopping;
+  }
+
+  #stopped(): boolean {
+    return this.#state === 'stopped';
+  }
+
+  async #createTransport(): Promise<Transport> {
+    const { functions, labels = {}, engine } = this.#config;
+    const environment = this.#config.environment ?? variable('IRONFLOW_ENV') ?? 'default';
+    const common = { environment, workerId: this.id, functions, jobsMax: this.#jobsMax, labels, pool: this.#pool };
+    // Loaded when needed: serve() of the same package runs where there is no Node.
+    if (engine !== undefined) {
+      const { InProcessTransport } = await import('./in-process.ts');
+      return new InProcessTransport({ ...common, engine });
+    }
+    const { PollingTransport } = await import('./polling.ts');
+    return new PollingTransport({
+      ...common,
+      serverUrl: serverUrlFrom(this.#config.serverUrl),
+      apiKey: this.#config.apiKey || variable('IRONFLOW_API_KEY'),
+      heartbeatMs: this.#config.heartbeatInterval ?? 30_000,
+      reconnectMs: this.#config.reconnectDelay ?? 5_000,
+      turns: systemTurns,
+      logger: this.#logger,
+    });
+  }
+}

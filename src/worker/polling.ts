@@ -1,0 +1,315 @@
+// Polling: a worker's line to an engine over plain HTTP.
+//
+//   register functions ──► register worker ──► poll, report, heartbeat ──(404)──► register again
+//                                                  └──(connection lost)──► poll again, later each time
+//   L1. Jobs go on while the engine is away; their reports are sent again until it answers (report-queue.ts).
+//   L2. 401 and 403 end the worker: trying again cannot help.
+//   L3. With an engine of our kind the poll stays open also while there is no room: it brings news of jobs that are held.
+
+import { hostname } from 'node:os';
+import { ConnectionError, IronflowError, UnauthenticatedError, UnauthorizedError } from '@ironflow/core';
+import {
+  type Assignment,
+  assignmentFromJson,
+  capabilities,
+  type Report,
+  type ReportAnswer,
+  resolutionFromJson,
+  workerHelloToJson,
+} from '@ironflow/core/wire';
+import type { Turns } from '../execution/index.ts';
+import { codeHashOf, type IronflowFunction, registrationOf } from '../function/index.ts';
+import type { Logger } from '../logger.ts';
+import { jitter } from '../random.ts';
+import { version } from '../version.ts';
+import { ContractJournal } from './contract-journal.ts';
+import { errorFrom, Http, type HttpAnswer } from './http.ts';
+import type { JobPool } from './job-pool.ts';
+import { ReportQueue } from './report-queue.ts';
+import type { Transport } from './transport.ts';
+
+export interface PollingOptions {
+  readonly serverUrl: string;
+  readonly apiKey: string | undefined;
+  readonly environment: string;
+  readonly workerId: string;
+  readonly functions: readonly IronflowFunction[];
+  readonly jobsMax: number;
+  readonly heartbeatMs: number;
+  /** Longest pause before the next try, in milliseconds. */
+  readonly reconnectMs: number;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly pool: JobPool;
+  readonly turns: Turns;
+  readonly logger: Logger;
+}
+
+const RECONNECT_MS_FIRST = 100;
+/** Pause after a poll that brought nothing, where the engine does not hold polls, in milliseconds. */
+const EMPTY_POLL_MS = 1_000;
+
+export class PollingTransport implements Transport {
+  readonly #options: PollingOptions;
+  readonly #http: Http;
+  readonly #reports: ReportQueue;
+  readonly #stopped = new AbortController();
+  /** Whether the engine speaks our extensions; known once registered. */
+  #extended = false;
+  #failures = 0;
+  #draining = false;
+  #pollAborted: AbortController | undefined;
+  #cancelHeartbeat: (() => void) | undefined;
+
+  constructor(options: PollingOptions) {
+    this.#options = options;
+    const { serverUrl, apiKey, environment, workerId, turns, logger, reconnectMs } = options;
+    this.#http = new Http({
+      serverUrl,
+      headers: {
+        'x-ironflow-environment': environment,
+        ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }),
+      },
+    });
+    this.#reports = new ReportQueue({ http: this.#http, workerId, turns, logger, retryMsMax: reconnectMs });
+    options.pool.onRoom = () => this.#roomChanged();
+  }
+
+  async run(): Promise<void> {
+    const { logger, workerId } = this.#options;
+    let registered = false;
+    while (!this.#stopped.signal.aborted) {
+      try {
+        if (!registered) {
+          await this.#register();
+          registered = true;
+          this.#failures = 0;
+          logger.info(`worker ${workerId} is connected to ${this.#options.serverUrl}`);
+        }
+        registered = await this.#poll();
+        this.#failures = 0;
+      } catch (error) {
+        if (this.#stopped.signal.aborted) return;
+        if (error instanceof UnauthenticatedError || error instanceof UnauthorizedError) throw error;
+        if (this.#failures === 0) logger.warn('the engine is not available; the worker will try again', String(error));
+        await this.#pause(jitter(Math.min(RECONNECT_MS_FIRST * 2 ** this.#failures++, this.#options.reconnectMs)));
+      }
+    }
+  }
+
+  drain(): void {
+    this.#draining = true;
+    this.#pollAborted?.abort();
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopped.signal.aborted) return;
+    this.#cancelHeartbeat?.();
+    this.#stopped.abort();
+    this.#pollAborted?.abort();
+    this.#reports.close();
+    // Says good-bye, so that what the worker still holds goes to others at once; without an answer the lease ends it.
+    if (this.#extended) {
+      await this.#http.call('POST', this.#path('deregister'), '{}', AbortSignal.timeout(1_000)).catch(() => {});
+    }
+    this.#http.close();
+  }
+
+  async #register(): Promise<void> {
+    const { functions, workerId, jobsMax, labels, heartbeatMs } = this.#options;
+    const functionVersions: Record<string, number> = {};
+    for (const fn of functions) {
+      const registered = await this.#registerFunction(fn);
+      if (registered !== undefined) functionVersions[fn.id] = registered;
+    }
+    const answer = await this.#call(
+      'POST',
+      this.#path('register'),
+      workerHelloToJson({
+        workerId,
+        hostname: hostname(),
+        functionIds: functions.map(({ id }) => id),
+        functionVersions,
+        jobsMax,
+        labels,
+        version: { sdk: `node/${version}`, runtime: `node/${process.versions.node}` },
+        capabilities: [...capabilities],
+        heartbeatMs,
+      }),
+    );
+    if (answer.status < 200 || answer.status > 299)
+      throw registrationError(answer, 'REGISTRATION_FAILED', `Registering worker ${workerId}`);
+    const told = parseObject(answer.body);
+    const theirs = Array.isArray(told['capabilities']) ? told['capabilities'] : [];
+    this.#extended = capabilities.every((name) => theirs.includes(name));
+    const asked = Number(told['heartbeat_interval_ms']);
+    this.#startHeartbeat(asked > 0 ? Math.min(asked, heartbeatMs) : heartbeatMs);
+  }
+
+  async #registerFunction(fn: IronflowFunction): Promise<number | undefined> {
+    const registration = registrationOf(fn, { mode: 'pull', codeHash: await codeHashOf(fn) });
+    const answer = await this.#call('POST', '/ironflow.v1.IronflowService/RegisterFunction', registration);
+    if (answer.status !== 200)
+      throw registrationError(answer, 'FUNCTION_REGISTRATION_FAILED', `Registering function "${fn.id}"`);
+    const { function: told } = parseObject(answer.body) as { function?: { version?: unknown } };
+    return typeof told?.version === 'number' ? told.version : undefined;
+  }
+
+  /** One poll and what it brings. False when the engine does not know the worker. */
+  async #poll(): Promise<boolean> {
+    const { pool } = this.#options;
+    if (!this.#extended) {
+      while (pool.available === 0 || this.#draining) {
+        if (this.#stopped.signal.aborted) return true;
+        await this.#pause(EMPTY_POLL_MS);
+      }
+    }
+    const aborted = new AbortController();
+    this.#pollAborted = aborted;
+    const available = this.#draining ? 0 : pool.available;
+    const query = `?available=${available}${this.#draining ? '&draining=1' : ''}`;
+    let answer: HttpAnswer;
+    try {
+      answer = await this.#http.call(
+        'GET',
+        this.#path(`jobs${query}`),
+        undefined,
+        AbortSignal.any([aborted.signal, this.#stopped.signal]),
+      );
+    } catch (error) {
+      if (aborted.signal.aborted && !this.#stopped.signal.aborted) return true; // given up for a newer poll
+      throw error;
+    } finally {
+      if (this.#pollAborted === aborted) this.#pollAborted = undefined;
+    }
+    if (answer.status === 404) return false;
+    if (answer.status === 204) {
+      if (!this.#extended) await this.#pause(EMPTY_POLL_MS);
+      return true;
+    }
+    if (answer.status !== 200) throw errorFrom(answer, 'Polling for jobs');
+    this.#take(parseObject(answer.body));
+    return true;
+  }
+
+  #take(told: Readonly<Record<string, unknown>>): void {
+    const { pool, logger } = this.#options;
+    const each = (list: unknown, take: (item: Record<string, unknown>) => void) => {
+      for (const item of Array.isArray(list) ? list : []) {
+        try {
+          take(item as Record<string, unknown>);
+        } catch (error) {
+          logger.error('the engine sent something this worker cannot read; it is passed over', error);
+        }
+      }
+    };
+    each(told['jobs'], (job) => this.#accept(assignmentFromJson(job)));
+    each(told['resolutions'], (news) => pool.resolve(String(news['job_id']), resolutionFromJson(news['resolution'])));
+    each(told['revoked'], (news) => pool.drop(String(news['job_id']), String(news['message'])));
+  }
+
+  #accept(assignment: Assignment): void {
+    const { pool, logger } = this.#options;
+    if (this.#extended) {
+      pool.add(assignment, { report: (report) => this.#report(report) });
+      return;
+    }
+    this.#acknowledge(assignment).then(
+      (stands) => {
+        if (!stands) return;
+        const { jobId, fence, leaseToken, sequence } = assignment;
+        const journal = new ContractJournal({
+          put: (body) => this.#put(jobId, body),
+          lease: leaseToken === '' ? undefined : { execution_seq: fence, lease_token: leaseToken },
+          sequence,
+        });
+        pool.add(assignment, journal, 'run');
+      },
+      (error) => logger.warn(`job ${assignment.jobId} was not taken: it could not be acknowledged`, String(error)),
+    );
+  }
+
+  async #acknowledge({ jobId, runId, fence, leaseToken }: Assignment): Promise<boolean> {
+    if (leaseToken === '') return true;
+    const body = { run_id: runId, execution_seq: fence, lease_token: leaseToken };
+    const answer = await this.#call('PUT', this.#path(`jobs/${encodeURIComponent(jobId)}/ack`), body);
+    return answer.status >= 200 && answer.status <= 299;
+  }
+
+  #report(report: Report): Promise<ReportAnswer> {
+    return this.#reports.report(report);
+  }
+
+  /** Sends a contract report until an answer comes. */
+  async #put(jobId: string, body: string): Promise<HttpAnswer> {
+    for (let failures = 0; ; failures++) {
+      try {
+        const answer = await this.#http.call(
+          'PUT',
+          this.#path(`jobs/${encodeURIComponent(jobId)}`),
+          body,
+          this.#stopped.signal,
+        );
+        if (answer.status < 500) return answer;
+      } catch (error) {
+        if (this.#stopped.signal.aborted || !(error instanceof ConnectionError)) throw error;
+      }
+      await this.#pause(jitter(Math.min(RECONNECT_MS_FIRST * 2 ** failures, this.#options.reconnectMs)));
+    }
+  }
+
+  #startHeartbeat(everyMs: number): void {
+    this.#cancelHeartbeat?.();
+    this.#cancelHeartbeat = this.#options.turns.after(everyMs, () => {
+      this.#startHeartbeat(everyMs);
+      const { pool, workerId, logger } = this.#options;
+      const jobs = pool
+        .jobs()
+        .map(({ jobId, startedAt }) => ({ job_id: jobId, started_at: new Date(startedAt).toISOString() }));
+      this.#call('POST', this.#path('heartbeat'), { worker_id: workerId, active_jobs: jobs.length, jobs }).catch(
+        (error) => logger.debug('a heartbeat was not heard', String(error)),
+      );
+    });
+  }
+
+  /** With a poll held that says "no room", the engine must learn that there is some again. */
+  #roomChanged(): void {
+    if (!this.#extended) this.#pollAborted?.abort();
+  }
+
+  #call(method: string, path: string, body: unknown): Promise<HttpAnswer> {
+    return this.#http.call(method, path, JSON.stringify(body), this.#stopped.signal);
+  }
+
+  #path(rest: string): string {
+    return `/api/v1/workers/${encodeURIComponent(this.#options.workerId)}/${rest}`;
+  }
+
+  async #pause(ms: number): Promise<void> {
+    const { signal } = this.#stopped;
+    if (signal.aborted) return;
+    await new Promise<void>((resolve) => {
+      const end = () => {
+        cancel();
+        signal.removeEventListener('abort', end);
+        resolve();
+      };
+      const cancel = this.#options.turns.after(ms, end);
+      signal.addEventListener('abort', end);
+    });
+  }
+}
+
+function registrationError(answer: HttpAnswer, code: string, what: string): IronflowError {
+  const error = errorFrom(answer, what);
+  if (error instanceof UnauthenticatedError || error instanceof UnauthorizedError) return error;
+  return new IronflowError(error.message, { code, status: answer.status, cause: error });
+}
+
+function parseObject(body: string): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(body);
+    return value !== null && typeof value === 'object' ? (value as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
+}
