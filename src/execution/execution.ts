@@ -159,11 +159,11 @@ export class Execution {
   }
 
   /** Begins a wait, or gives back how it ended. */
-  wait(request: WaitFields, valueOf: (output: unknown) => unknown): Promise<unknown> {
+  wait(request: WaitFields, toValue: (output: unknown) => unknown): Promise<unknown> {
     return this.#promise((resolve, reject) => {
       const { stepId: id, name, kind } = request;
-      if (this.#recall(id, name, kind, resolve, reject, valueOf)) return;
-      const settle = (entry: MemoEntry) => settleWith(entry, resolve, reject, valueOf);
+      if (this.#recall(id, name, kind, resolve, reject, toValue)) return;
+      const settle = (entry: MemoEntry) => settleWith(entry, resolve, reject, toValue);
       this.#park({ id, name, settle, retry: undefined });
       if (this.#openWaits.has(id)) return;
       this.#waits.push({ ...request, wake: this.#seenWakes, sequence: ++this.#sequence });
@@ -486,14 +486,14 @@ export class Execution {
     kind: StepKind,
     resolve: (value: unknown) => void,
     reject: (error: unknown) => void,
-    valueOf: (output: unknown) => unknown = same,
+    toValue: (output: unknown) => unknown = same,
   ): boolean {
     const entry = this.#history.entry(id);
     if (entry === undefined) return false;
     if (entry.kind !== undefined && entry.kind !== kind) {
       this.#end ??= { status: 'failed', error: failureFrom(contradiction(entry, name, kind)) };
       this.#history.reach(id, () => {});
-    } else this.#history.reach(id, () => settleWith(entry, resolve, reject, valueOf));
+    } else this.#history.reach(id, () => settleWith(entry, resolve, reject, toValue));
     this.#touch();
     return true;
   }
@@ -508,9 +508,9 @@ function settleWith(
   entry: MemoEntry,
   resolve: (value: unknown) => void,
   reject: (error: unknown) => void,
-  valueOf: (output: unknown) => unknown,
+  toValue: (output: unknown) => unknown,
 ): void {
-  if (entry.status === 'completed') resolve(valueOf(entry.output === undefined ? null : payloadValue(entry.output)));
+  if (entry.status === 'completed') resolve(toValue(entry.output === undefined ? null : payloadValue(entry.output)));
   else reject(stepErrorFrom(entry.error ?? lostError, entry.stepId, entry.name));
 }
 

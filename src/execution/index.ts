@@ -6,4 +6,5 @@ export {
   type Outcome,
   type StepContext,
 } from './execution.ts';
+export { pause } from './pause.ts';
 export { systemTurns, type Turns } from './ports.ts';

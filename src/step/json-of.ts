@@ -8,7 +8,8 @@ export type JsonOf<T> =
     ? T
     : unknown extends T
       ? T
-      : T extends undefined | void
+      : // biome-ignore lint/suspicious/noConfusingVoidType: what a body without a return statement has
+        T extends undefined | void
         ? undefined
         : T extends string | number | boolean | null
           ? T

@@ -17,7 +17,7 @@ import {
   resolutionFromJson,
   workerHelloToJson,
 } from '@ironflow/core/wire';
-import type { Turns } from '../execution/index.ts';
+import { pause, type Turns } from '../execution/index.ts';
 import { codeHashOf, type IronflowFunction, registrationOf } from '../function/index.ts';
 import type { Logger } from '../logger.ts';
 import { jitter } from '../random.ts';
@@ -284,18 +284,8 @@ export class PollingTransport implements Transport {
     return `/api/v1/workers/${encodeURIComponent(this.#options.workerId)}/${rest}`;
   }
 
-  async #pause(ms: number): Promise<void> {
-    const { signal } = this.#stopped;
-    if (signal.aborted) return;
-    await new Promise<void>((resolve) => {
-      const end = () => {
-        cancel();
-        signal.removeEventListener('abort', end);
-        resolve();
-      };
-      const cancel = this.#options.turns.after(ms, end);
-      signal.addEventListener('abort', end);
-    });
+  #pause(ms: number): Promise<void> {
+    return pause(this.#options.turns, ms, this.#stopped.signal);
   }
 }
 

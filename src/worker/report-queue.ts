@@ -5,7 +5,7 @@
 
 import { IronflowError, limits } from '@ironflow/core';
 import { answerFromJson, type Report, type ReportAnswer, reportToJson } from '@ironflow/core/wire';
-import type { Turns } from '../execution/index.ts';
+import { pause, type Turns } from '../execution/index.ts';
 import type { Logger } from '../logger.ts';
 import { jitter } from '../random.ts';
 import { errorFrom, type Http } from './http.ts';
@@ -127,14 +127,12 @@ export class ReportQueue {
       await this.#failSingly(batch, error);
       return;
     }
-    const pause = jitter(Math.min(RETRY_MS_FIRST * 2 ** this.#failures, retryMsMax));
-    if (this.#failures++ === 0)
+    const pauseMs = jitter(Math.min(RETRY_MS_FIRST * 2 ** this.#failures, retryMsMax));
+    if (this.#failures++ === 0) {
       logger.warn(`the engine did not take ${batch.length} reports; they are sent again until it does`, error);
+    }
     this.#pending.unshift(...batch);
-    await new Promise<void>((resolve) => {
-      const cancel = turns.after(pause, resolve);
-      this.#closed.signal.addEventListener('abort', () => (cancel(), resolve()), { once: true });
-    });
+    await pause(turns, pauseMs, this.#closed.signal);
   }
 
   /** The engine refused the request as a whole: the one report that it cannot take must not fail the others. */

@@ -63,7 +63,7 @@ export interface Append {
   readonly row: Row;
 }
 
-/** What one command writes: all of it or none. */
+/** What one command writes: all of it or none. Deletes come first, so a row can be deleted and inserted anew. */
 export interface WriteSet {
   readonly guards: readonly Guard[];
   readonly puts: readonly Put[];

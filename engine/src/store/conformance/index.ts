@@ -91,6 +91,14 @@ export function describeStore(name: string, open: () => Promise<StoreHarness>): 
         expect(await store.get(items, [['x'], ['y']])).toEqual([null, null]);
       });
 
+      test('deletes a row and inserts it anew in one write set, immutable columns included', async () => {
+        await commit({ puts: [insert(item('x', { origin: 'first', size: 1 }), 5)] });
+        const anew = { deletes: [{ table: items, key: ['x'], expected: 5 }], puts: [insert(item('x', { origin: 'second' }), 9)] };
+        expect((await commit(anew))?.ok).toBe(true);
+        expect((await store.get(items, [['x']]))[0]).toEqual({ row: item('x', { origin: 'second' }), revision: 9 });
+        expect((await commit(anew))?.ok).toBe(false);
+      });
+
       test('checks guards on rows that it does not write, present or absent', async () => {
         await commit({ puts: [insert(item('x'), 5)] });
         const guarded = (expected: number | null, key: string) =>

@@ -210,9 +210,11 @@ export class MemoryStore implements Store {
     };
     writeSet.guards.forEach(expect);
     writeSet.deletes.forEach(expect);
+    const isDeleted = (table: Table, key: Key) =>
+      writeSet.deletes.some((gone) => gone.table === table && keyText(gone.key) === keyText(key));
     for (const { table, row, expected } of writeSet.puts) {
       const key = keyOf(table, row);
-      expect({ table, key, expected });
+      if (expected !== null || !isDeleted(table, key)) expect({ table, key, expected });
       if (expected === null && this.#table(table).hasUnique(row)) conflicts.push({ table, key });
     }
     return conflicts;

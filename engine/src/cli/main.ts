@@ -1,0 +1,40 @@
+// The program `ironflow`.
+
+import { version } from '../version.ts';
+import { systemProgram } from './program.ts';
+import { exitCodes, serve } from './serve.ts';
+
+const help = `Usage: ironflow <command> [options]
+
+Commands:
+  serve      Start an engine.
+  version    Print the version.
+
+"ironflow <command> --help" tells more of a command.
+`;
+
+export async function main(args: readonly string[]): Promise<void> {
+  const program = systemProgram();
+  const [command, ...rest] = args;
+  switch (command) {
+    case 'serve':
+      process.exitCode = await serve(rest, program);
+      break;
+    case 'version':
+    case '--version':
+    case '-v':
+      program.out(`${version}\n`);
+      break;
+    case undefined:
+    case 'help':
+    case '--help':
+    case '-h':
+      program.out(help);
+      break;
+    default:
+      program.err(`ironflow: there is no command "${command}".\n\n${help}`);
+      process.exitCode = exitCodes.usage;
+  }
+  // Whatever keeps the process from ending now is nobody's work any more.
+  if (command === 'serve') process.exit();
+}
