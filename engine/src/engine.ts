@@ -57,7 +57,7 @@ import {
   type StepView,
 } from './queries/runs.ts';
 import type { Store } from './store/port.ts';
-import { functions, type RunRow, registries, runs } from './store/tables.ts';
+import { functions, type RunRow, registries, runs, sessions } from './store/tables.ts';
 
 export interface EngineSettings {
   /** How long a worker may be silent before its leases end, in milliseconds. Default 30,000. */
@@ -112,7 +112,7 @@ export class Engine {
       contractLeaseMs: settings.contractLeaseMs ?? 90_000,
       reconnectMs: settings.reconnectMs ?? 5_000,
     };
-    this.#commit = new GroupCommit({ store, clock, ids });
+    this.#commit = new GroupCommit({ store, clock, ids, onOutcomeUnknown: () => this.#lookAgain() });
     this.#ports = {
       functions: new FunctionCatalog(),
       outside: this.#outside(),
@@ -128,6 +128,11 @@ export class Engine {
           const definition = await this.#ports.functions.version(tx, env, functionId, version);
           return definition?.timeoutMs ?? 0;
         }),
+      sessionGuard: async (sessionId) => {
+        const [session] = await store.get(sessions, [[sessionId]]);
+        if (session === null || session === undefined || session.row.expiresAt === null) return undefined;
+        return { table: sessions, key: [sessionId], expected: session.revision };
+      },
       claimed: (run) => {
         this.#commit.writtenElsewhere(runs, run);
         if (run.deadlineAt !== null) this.#loops.deadlines.dueAt(run.deadlineAt);
@@ -270,7 +275,7 @@ export class Engine {
   /** Holds the poll until there is something for the worker, or its time is over. Undefined when it is not registered. */
   async poll(
     sessionId: string,
-    poll: { readonly available: number; readonly draining: boolean },
+    poll: { readonly available: number; readonly draining: boolean; readonly number?: number | undefined },
     signal: AbortSignal,
   ): Promise<(PollAnswer & { readonly conversational: boolean }) | undefined> {
     this.#assertOpen();
@@ -278,7 +283,10 @@ export class Engine {
     if (session === undefined) return undefined;
     await this.#sessions.heard(session);
     const { channel, conversational } = session;
-    const answer = await channel.poll({ ...poll, wantsNews: conversational, waitMs: this.#pollMs }, signal);
+    const answer = await channel.poll(
+      { number: undefined, ...poll, wantsNews: conversational, waitMs: this.#pollMs },
+      signal,
+    );
     if (signal.aborted) this.#sessions.connectionLost(sessionId);
     return { ...answer, conversational };
   }
@@ -298,14 +306,19 @@ export class Engine {
 
   /**
    * Renews a worker's leases. What was leased to it a while ago and is not among the jobs it says it holds goes to others.
-   * @returns false when the worker is not registered.
+   * @param poll - The worker's polls before this number were over when it spoke; undefined where it does not count them.
+   * @returns the jobs it holds in vain, their leases being lost; undefined when the worker is not registered.
    */
-  async heartbeat(sessionId: string, heldJobIds: readonly string[] | undefined): Promise<boolean> {
+  async heartbeat(
+    sessionId: string,
+    heldJobIds: readonly string[] | undefined,
+    poll: number | undefined,
+  ): Promise<readonly string[] | undefined> {
     this.#assertOpen();
     const session = await this.#sessions.polling(sessionId);
-    if (session === undefined || !(await this.#sessions.renew(sessionId))) return false;
-    if (heldJobIds !== undefined) await this.#sessions.releaseUnheld(sessionId, new Set(heldJobIds));
-    return true;
+    if (session === undefined || !(await this.#sessions.renew(sessionId))) return undefined;
+    await this.#sessions.heard(session);
+    return heldJobIds === undefined ? [] : this.#sessions.reconcile(sessionId, new Set(heldJobIds), poll);
   }
 
   /** Why the worker may not run this job; undefined when its lease stands. */
@@ -351,6 +364,14 @@ export class Engine {
     return this.#commit.run(name, key, command);
   }
 
+  /** Effects of a commit may have been lost with its answer: everybody asks the store. */
+  #lookAgain(): void {
+    if (this.#closing !== undefined) return;
+    this.#dispatcher.lookAgain();
+    this.#loops.lookAgain();
+    this.#matcher.lookAgain();
+  }
+
   #assertOpen(): void {
     if (this.#closing === undefined) return;
     throw new IronflowError('The engine is shutting down. Try again in a moment.', { code: 'UNAVAILABLE' });
@@ -364,6 +385,7 @@ export class Engine {
       waitDueAt: (at) => this.#loops.timers.dueAt(at),
       deadlineAt: (at) => this.#loops.deadlines.dueAt(at),
       sessionExpiresAt: (at) => this.#loops.expiry.dueAt(at),
+      sessionExpired: (sessionId) => this.#dispatcher.detach(sessionId),
       eventWaitBegun: (wait) => this.#matcher.eventWaitBegun(wait),
       eventAppended: (env, position, event) => this.#matcher.eventAppended(env, position, event),
       resolved: (run, resolution) => this.#dispatcher.resolved(run, resolution),

@@ -4,7 +4,8 @@
 //      │  ──every branch waits───────────► suspended
 //      └──lease lost, run cancelled──────► dropped
 //
-//   X1. A body is called only when its step is not in the history, and its result settles only once it is durable.
+//   X1. A body is called only when its step is not in the history and the gate is open (the lease is known to stand), and
+//       its result settles only once it is durable.
 //   X2. Nothing is thrown through user code: a step that waits returns a promise that does not settle in this execution.
 //   X3. It suspends only when no body runs, nothing is on its way, and the code has come to rest at waits.
 //   X4. Of one job at most one report is on its way; what comes up meanwhile goes into the next.
@@ -54,6 +55,8 @@ export interface ExecutionOptions {
   readonly assignment: Assignment;
   readonly journal: Journal;
   readonly turns: Turns;
+  /** Undefined while bodies may start; otherwise a promise to wait for before asking again. */
+  readonly gate?: (() => Promise<void> | undefined) | undefined;
   /** Who tries a failed step again: the engine, by itself (default), or nobody but a retry of the whole run. */
   readonly retries?: 'step' | 'run';
 }
@@ -97,6 +100,7 @@ export class Execution {
   readonly #assignment: Assignment;
   readonly #journal: Journal;
   readonly #turns: Turns;
+  readonly #gate: () => Promise<void> | undefined;
   readonly #retries: 'step' | 'run';
   readonly #history: History;
   readonly #attempts: Map<string, number>;
@@ -118,11 +122,12 @@ export class Execution {
   #atRest = false;
   #cancelRest: (() => void) | undefined;
 
-  constructor({ assignment, journal, turns, retries = 'step' }: ExecutionOptions) {
+  constructor({ assignment, journal, turns, gate = open, retries = 'step' }: ExecutionOptions) {
     this.#assignment = assignment;
     this.#journal = journal;
     this.#turns = turns;
     this.#retries = retries;
+    this.#gate = gate;
     this.#history = new History(assignment.memo, (callback) => turns.soon(callback));
     this.#attempts = new Map(assignment.attempts.map(({ stepId, attempt }) => [stepId, attempt]));
     this.#openWaits = new Set(assignment.waits.map(({ stepId }) => stepId));
@@ -218,6 +223,8 @@ export class Execution {
     reject: (error: unknown) => void,
   ): Promise<void> {
     this.#running++;
+    for (let closed = this.#gate(); closed !== undefined; closed = this.#gate()) await closed;
+    if (this.#over) return;
     const startedAt = this.#turns.now();
     const result = await this.#bodyResult(call, attempt);
     this.#running--;
@@ -514,6 +521,7 @@ function settleWith(
   else reject(stepErrorFrom(entry.error ?? lostError, entry.stepId, entry.name));
 }
 
+const open = () => undefined;
 const same = (value: unknown) => value;
 const lostError: Failure = { code: 'STEP_FAILED', message: 'The step failed.', retryable: false };
 

@@ -23,15 +23,16 @@ export interface JobOptions {
   readonly turns: Turns;
   readonly logger: Logger;
   /** See ExecutionOptions. */
+  readonly gate?: (() => Promise<void> | undefined) | undefined;
   readonly retries?: 'step' | 'run';
 }
 
 /** An execution and the handler to run in it: `execution.run(handler)`. */
-export function createJob({ fn, assignment, journal, turns, logger, retries = 'step' }: JobOptions): {
+export function createJob({ fn, assignment, journal, turns, logger, gate, retries = 'step' }: JobOptions): {
   readonly execution: Execution;
   readonly handler: () => Promise<unknown>;
 } {
-  const execution = new Execution({ assignment, journal, turns, retries });
+  const execution = new Execution({ assignment, journal, turns, retries, gate: withDeadline(assignment, turns, gate) });
   const { stepTimeout } = fn.config;
   const step = createStepClient(execution, stepTimeout === undefined ? undefined : parseDuration(stepTimeout));
   const handler = async () => {
@@ -82,4 +83,15 @@ async function checkedData(fn: IronflowFunction, data: unknown): Promise<unknown
 
 function pathOf({ path = [] }: SchemaIssue): string {
   return path.map((part) => String(typeof part === 'object' ? part.key : part)).join('.');
+}
+
+/** The gate of a job: also shut for good once the engine has given the job to the function's timeout. */
+function withDeadline(
+  { timeLeftMs }: Assignment,
+  turns: Turns,
+  gate: JobOptions['gate'],
+): (() => Promise<void> | undefined) | undefined {
+  if (timeLeftMs === undefined) return gate;
+  const deadlineAt = turns.now() + timeLeftMs;
+  return () => (turns.now() < deadlineAt ? gate?.() : new Promise<never>(() => {}));
 }

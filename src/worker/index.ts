@@ -11,6 +11,7 @@ import { functionsById, type IronflowFunction } from '../function/index.ts';
 import { type Logger, loggerFrom } from '../logger.ts';
 import { randomText } from '../random.ts';
 import { JobPool } from './job-pool.ts';
+import { LeaseWatch } from './lease-watch.ts';
 import type { Transport } from './transport.ts';
 
 export interface WorkerConfig {
@@ -68,6 +69,7 @@ class PullWorker implements Worker {
   readonly #config: WorkerConfig;
   readonly #logger: Logger;
   readonly #pool: JobPool;
+  readonly #leases = new LeaseWatch(systemTurns);
   readonly #jobsMax: number;
   #state: 'new' | 'running' | 'draining' | 'stopped' = 'new';
   #transport: Transport | undefined;
@@ -88,6 +90,7 @@ class PullWorker implements Worker {
       jobsMax: this.#jobsMax,
       turns: systemTurns,
       logger: this.#logger,
+      gate: () => (config.engine === undefined ? this.#leases.gate() : undefined),
     });
   }
 
@@ -149,6 +152,7 @@ class PullWorker implements Worker {
       apiKey: this.#config.apiKey || variable('IRONFLOW_API_KEY'),
       heartbeatMs: this.#config.heartbeatInterval ?? 30_000,
       reconnectMs: this.#config.reconnectDelay ?? 5_000,
+      leases: this.#leases,
       turns: systemTurns,
       logger: this.#logger,
     });

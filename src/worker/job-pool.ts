@@ -13,6 +13,8 @@ export interface JobPoolOptions {
   readonly jobsMax: number;
   readonly turns: Turns;
   readonly logger: Logger;
+  /** See ExecutionOptions. */
+  readonly gate?: () => Promise<void> | undefined;
 }
 
 interface Job {
@@ -109,14 +111,14 @@ export class JobPool {
   }
 
   async #execute(job: Job): Promise<void> {
-    const { functions, turns, logger } = this.#options;
+    const { functions, turns, logger, gate } = this.#options;
     const { assignment, journal, retries } = job;
     const fn = functions.get(assignment.functionId);
     if (fn === undefined) {
       await this.#refuse(job);
       return;
     }
-    const { execution, handler } = createJob({ fn, assignment, journal, turns, logger, retries });
+    const { execution, handler } = createJob({ fn, assignment, journal, turns, logger, gate, retries });
     job.execution = execution;
     const over = execution.run(handler);
     for (const resolution of job.news.splice(0)) execution.resolve(resolution);

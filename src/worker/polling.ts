@@ -25,6 +25,7 @@ import { version } from '../version.ts';
 import { ContractJournal } from './contract-journal.ts';
 import { errorFrom, Http, type HttpAnswer } from './http.ts';
 import type { JobPool } from './job-pool.ts';
+import type { LeaseWatch } from './lease-watch.ts';
 import { ReportQueue } from './report-queue.ts';
 import type { Transport } from './transport.ts';
 
@@ -40,6 +41,8 @@ export interface PollingOptions {
   readonly reconnectMs: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly pool: JobPool;
+  /** Confirmed with every heartbeat; the pool starts bodies by it. */
+  readonly leases: LeaseWatch;
   readonly turns: Turns;
   readonly logger: Logger;
 }
@@ -55,8 +58,10 @@ export class PollingTransport implements Transport {
   readonly #stopped = new AbortController();
   /** Whether the engine speaks our extensions; known once registered. */
   #extended = false;
+  #leaseMs: number | undefined;
   #failures = 0;
   #draining = false;
+  #polls = 0;
   #pollAborted: AbortController | undefined;
   #cancelHeartbeat: (() => void) | undefined;
 
@@ -121,6 +126,7 @@ export class PollingTransport implements Transport {
       const registered = await this.#registerFunction(fn);
       if (registered !== undefined) functionVersions[fn.id] = registered;
     }
+    const sentAt = this.#options.turns.now();
     const answer = await this.#call(
       'POST',
       this.#path('register'),
@@ -141,6 +147,11 @@ export class PollingTransport implements Transport {
     const told = parseObject(answer.body);
     const theirs = Array.isArray(told['capabilities']) ? told['capabilities'] : [];
     this.#extended = capabilities.every((name) => theirs.includes(name));
+    this.#leaseMs = this.#extended ? Number(told['lease_ms']) : undefined;
+    if (this.#leaseMs === undefined) this.#options.leases.confirmed(sentAt, Number.POSITIVE_INFINITY);
+    // Jobs held from before may be lost: the heartbeat that confirms the leases names them.
+    else if (this.#options.pool.size === 0) this.#options.leases.confirmed(sentAt, this.#leaseMs);
+    else await this.#sendHeartbeat();
     const asked = Number(told['heartbeat_interval_ms']);
     this.#startHeartbeat(asked > 0 ? Math.min(asked, heartbeatMs) : heartbeatMs);
   }
@@ -166,7 +177,8 @@ export class PollingTransport implements Transport {
     const aborted = new AbortController();
     this.#pollAborted = aborted;
     const available = this.#draining ? 0 : pool.available;
-    const query = `?available=${available}${this.#draining ? '&draining=1' : ''}`;
+    const query = `?available=${available}&poll=${++this.#polls}${this.#draining ? '&draining=1' : ''}`;
+    const { lapses } = this.#options.leases;
     let answer: HttpAnswer;
     try {
       answer = await this.#http.call(
@@ -187,11 +199,13 @@ export class PollingTransport implements Transport {
       return true;
     }
     if (answer.status !== 200) throw errorFrom(answer, 'Polling for jobs');
-    this.#take(parseObject(answer.body));
+    const stands = this.#options.leases.isValid && this.#options.leases.lapses === lapses;
+    this.#take(parseObject(answer.body), stands);
     return true;
   }
 
-  #take(told: Readonly<Record<string, unknown>>): void {
+  /** @param stands - Whether leases that were given since the poll was sent still stand. */
+  #take(told: Readonly<Record<string, unknown>>, stands: boolean): void {
     const { pool, logger } = this.#options;
     const each = (list: unknown, take: (item: Record<string, unknown>) => void) => {
       for (const item of Array.isArray(list) ? list : []) {
@@ -202,7 +216,7 @@ export class PollingTransport implements Transport {
         }
       }
     };
-    each(told['jobs'], (job) => this.#accept(assignmentFromJson(job)));
+    if (stands) each(told['jobs'], (job) => this.#accept(assignmentFromJson(job)));
     each(told['resolutions'], (news) => pool.resolve(String(news['job_id']), resolutionFromJson(news['resolution'])));
     each(told['revoked'], (news) => pool.drop(String(news['job_id']), String(news['message'])));
   }
@@ -261,14 +275,24 @@ export class PollingTransport implements Transport {
     this.#cancelHeartbeat?.();
     this.#cancelHeartbeat = this.#options.turns.after(everyMs, () => {
       this.#startHeartbeat(everyMs);
-      const { pool, workerId, logger } = this.#options;
-      const jobs = pool
-        .jobs()
-        .map(({ jobId, startedAt }) => ({ job_id: jobId, started_at: new Date(startedAt).toISOString() }));
-      this.#call('POST', this.#path('heartbeat'), { worker_id: workerId, active_jobs: jobs.length, jobs }).catch(
-        (error) => logger.debug('a heartbeat was not heard', String(error)),
-      );
+      this.#sendHeartbeat().catch((error) => this.#options.logger.debug('a heartbeat was not heard', String(error)));
     });
+  }
+
+  async #sendHeartbeat(): Promise<void> {
+    const { pool, workerId, leases, turns } = this.#options;
+    const sentAt = turns.now();
+    leases.look(); // a lapse until now is one, whatever the answer will say
+    const jobs = pool
+      .jobs()
+      .map(({ jobId, startedAt }) => ({ job_id: jobId, started_at: new Date(startedAt).toISOString() }));
+    // The poll under way may yet bring a job that is not among these.
+    const body = { worker_id: workerId, active_jobs: jobs.length, jobs, poll: this.#polls };
+    const answer = await this.#call('POST', this.#path('heartbeat'), body);
+    if (answer.status !== 200 || this.#leaseMs === undefined) return;
+    const { lost } = parseObject(answer.body);
+    if (Array.isArray(lost)) for (const jobId of lost) pool.drop(String(jobId), 'its lease was lost');
+    leases.confirmed(sentAt, this.#leaseMs);
   }
 
   /** With a poll held that says "no room", the engine must learn that there is some again. */

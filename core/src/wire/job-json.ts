@@ -80,6 +80,7 @@ export function assignmentToJson(assignment: Assignment, conversational: boolean
       attempts: assignment.attempts.map(({ stepId, attempt }) => ({ step_id: stepId, attempt })),
       waits: assignment.waits.map(({ stepId, kind, dueAt }) => ({ step_id: stepId, kind, due_at: dueAt })),
       wakes: assignment.wakes,
+      time_left_ms: assignment.timeLeftMs,
     },
     {
       event: eventToJson(assignment.event),
@@ -302,6 +303,7 @@ const assignmentSchema = z.object({
   step_sequence_base: count.default(0),
   execution_seq: count.default(0),
   lease_token: z.string().default(''),
+  time_left_ms: z.number().optional(),
 });
 
 /** Reads an assignment as any engine of the contract sends it. @throws {ValidationError} */
@@ -323,6 +325,7 @@ export function assignmentFromJson(input: unknown): Assignment {
     sequence: wire.step_sequence_base,
     fence: wire.execution_seq,
     leaseToken: wire.lease_token,
+    ...(wire.time_left_ms !== undefined && { timeLeftMs: wire.time_left_ms }),
   };
 }
 

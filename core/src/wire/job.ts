@@ -81,6 +81,8 @@ export interface Assignment {
   readonly sequence: number;
   readonly fence: number;
   readonly leaseToken: string;
+  /** What is left of the function's timeout, in milliseconds; undefined where the engine does not say. */
+  readonly timeLeftMs?: number | undefined;
 }
 
 export interface StepRecord {

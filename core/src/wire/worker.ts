@@ -52,6 +52,8 @@ export function workerHelloToJson(hello: WorkerHello): Readonly<Record<string, u
 export const heartbeatRequest = eitherCase({
   activeJobs: z.number().nullish(),
   jobs: z.array(z.object({ job_id: z.string() })).nullish(),
+  /** Polls before this number are over for the worker: what they carried it holds, or will never hold. */
+  poll: z.number().int().nullish(),
 });
 
 export const acknowledgeRequest = eitherCase({

@@ -98,7 +98,14 @@ class WaitToBegin {
     if ((await tx.get(matchPaths, [env, request.event, matchPath])) === null) {
       tx.insert(matchPaths, { env, eventName: request.event, path: matchPath });
     }
-    const begun = { runId: this.#run.id, stepId: request.stepId, env, eventName: request.event, matchPath };
+    const begun = {
+      runId: this.#run.id,
+      stepId: request.stepId,
+      env,
+      eventName: request.event,
+      matchPath,
+      searchedTo: found.searchedTo,
+    };
     tx.afterCommit(() => this.#ports.outside.eventWaitBegun(begun));
     return this.#store({
       kind: 'event',
@@ -153,7 +160,7 @@ class WaitToBegin {
       source: 'invoke',
     };
     const parent = request.kind === 'invoke' ? { runId, stepId: request.stepId } : null;
-    const childRunId = startRun(tx, { env, fn, event, input, parent }, this.#ports);
+    const childRunId = await startRun(tx, { env, fn, event, input, parent }, this.#ports);
     if (request.kind === 'invoke_async') {
       const output = encodeJson({ run_id: childRunId }, 'output of invokeAsync');
       return this.#metAtOnce('invoke_async', { status: 'completed', output }, childRunId);

@@ -58,7 +58,8 @@ export async function emit(tx: Transaction, input: EmitInput, ports: CommandPort
       { details: { limit: 'runsPerEventMax', value: limits.runsPerEventMax } },
     );
   }
-  const runIds = started.map((fn) => startRun(tx, { env, fn, event, input: null, parent: null }, ports));
+  const runIds: string[] = [];
+  for (const fn of started) runIds.push(await startRun(tx, { env, fn, event, input: null, parent: null }, ports));
   const result: EmitResult = { eventId: event.id, runIds };
   if (idempotencyKey !== null) await keepOutcome(tx, env, idempotencyKey, result, ports);
   tx.afterCommit(([position]) => {

@@ -28,6 +28,8 @@ export interface Outside {
   /** A lease runs into its function's timeout at this time. */
   deadlineAt(deadlineAt: number): void;
   sessionExpiresAt(expiresAt: number): void;
+  /** A session turned out to be marked expired: it is not to be given jobs until it registers or is heard of again. */
+  sessionExpired(sessionId: string): void;
   /** A wait for an event was stored, after the log had been searched up to some position. */
   eventWaitBegun(wait: EventWait): void;
   eventAppended(env: string, position: number, event: JobEvent): void;
@@ -49,6 +51,8 @@ export interface EventWait {
   readonly env: string;
   readonly eventName: string;
   readonly matchPath: string;
+  /** Events up to this position have been looked at. */
+  readonly searchedTo: number;
 }
 
 export interface Settings {

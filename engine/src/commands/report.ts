@@ -125,7 +125,9 @@ class ReportedRun {
     }
     if ((await tx.get(attempts, [this.#run.id, record.stepId, record.attempt])) === null) return false;
     const wait = await tx.get(waits, [this.#run.id, record.stepId]);
-    if (wait?.dueAt != null) this.#retries.push({ stepId: record.stepId, attempt: wait.attempt, dueAt: wait.dueAt });
+    if (wait?.kind === 'retry') {
+      this.#retries.push({ stepId: record.stepId, attempt: wait.attempt, dueAt: wait.dueAt ?? tx.now });
+    }
     return true;
   }
 

@@ -3,6 +3,7 @@
 //                    ▲                                                                       │
 //                    └───────────────── heard of again (registers or polls) ◄────────────────┘
 //   S1. A session is marked expired only when no run is leased to it, so a crash in between leaves the rest to the next try.
+//   S2. A run is leased only to a session that is not marked expired, and both commits check the session's row.
 
 import { encodeJson, type JsonText } from '@ironflow/core';
 import type { WorkerHello } from '@ironflow/core/wire';
@@ -83,6 +84,12 @@ export async function extendSession(
   if (session === null || session.expiresAt === null || session.expiresAt >= at) return;
   tx.update(sessions, { ...session, expiresAt: at });
   tx.afterCommit(() => ports.outside.sessionExpiresAt(at));
+}
+
+/** Whether a session can be given a lease. The commit checks that it still can: expiry of the session and lease exclude each other. */
+export async function isSessionAlive(tx: Transaction, sessionId: string): Promise<boolean> {
+  const session = await tx.get(sessions, [sessionId]);
+  return session !== null && session.expiresAt !== null;
 }
 
 /** Whether the session's time is over, as of now. */

@@ -5,6 +5,7 @@ import type { RegisteredFunction } from '../kernel/function-definition.ts';
 import { createRun, leaseRun, queueRun } from '../kernel/run.ts';
 import { events, type RunRow, runs } from '../store/tables.ts';
 import type { CommandPorts } from './ports.ts';
+import { isSessionAlive } from './sessions.ts';
 
 export interface StartRunInput {
   readonly env: string;
@@ -16,11 +17,11 @@ export interface StartRunInput {
 }
 
 /** Creates a run, leased at once where a worker has room, queued otherwise. Returns its id. */
-export function startRun(
+export async function startRun(
   tx: Transaction,
   { env, fn, event, input, parent }: StartRunInput,
   ports: CommandPorts,
-): string {
+): Promise<string> {
   const { definition, version } = fn;
   const run = createRun(
     {
@@ -36,7 +37,7 @@ export function startRun(
     },
     tx.now,
   );
-  const ready = handOver(tx, run, definition.timeoutMs, event, ports);
+  const ready = await handOver(tx, run, definition.timeoutMs, event, ports);
   tx.insert(runs, ready, { column: 'logPosition', log: events, partition: [env] });
   return run.id;
 }
@@ -47,13 +48,13 @@ export async function makeReady(tx: Transaction, run: RunRow, ports: CommandPort
   return handOver(tx, queueRun(run, tx.now), definition?.timeoutMs ?? 0, undefined, ports);
 }
 
-function handOver(
+async function handOver(
   tx: Transaction,
   run: RunRow,
   timeoutMs: number,
   event: JobEvent | undefined,
   { outside }: CommandPorts,
-): RunRow {
+): Promise<RunRow> {
   const queue = { env: run.env, functionId: run.functionId, version: run.functionVersion };
   const reservation = outside.reserve(queue);
   if (reservation === undefined) {
@@ -61,6 +62,14 @@ function handOver(
     return run;
   }
   tx.onDiscard(() => reservation.release());
+  if (!(await isSessionAlive(tx, reservation.sessionId))) {
+    tx.afterCommit(() => {
+      outside.sessionExpired(reservation.sessionId);
+      reservation.release();
+      outside.queued(queue);
+    });
+    return run;
+  }
   const leased = leaseRun(run, { sessionId: reservation.sessionId, token: tx.newToken() }, timeoutMs, tx.now);
   tx.afterCommit(() => {
     if (leased.deadlineAt !== null) outside.deadlineAt(leased.deadlineAt);

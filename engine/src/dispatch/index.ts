@@ -15,7 +15,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Ids } from '../ports/ids.ts';
 import type { Logger } from '../ports/logger.ts';
 import { loadAssignment } from '../queries/assignment.ts';
-import type { Store } from '../store/port.ts';
+import type { Guard, Store } from '../store/port.ts';
 import { type RunRow, runs } from '../store/tables.ts';
 import type { WorkerChannel } from './channel.ts';
 
@@ -28,6 +28,8 @@ export interface DispatcherOptions {
   readonly logger: Logger;
   /** The timeout of a function version, in milliseconds. */
   readonly timeoutMs: (queue: QueueName) => Promise<number>;
+  /** The session's row, to check at the claim that it has not expired. Undefined when it has. */
+  readonly sessionGuard: (sessionId: string) => Promise<Guard | undefined>;
   /** A run was claimed past the group commit. */
   readonly claimed: (run: RunRow) => void;
   /** Hands a lease back that could not be delivered. */
@@ -118,6 +120,14 @@ export class Dispatcher {
     this.#claim(queue);
   }
 
+  /** Asks the store again for queued runs: some may have been queued without a word of it. */
+  lookAgain(): void {
+    for (const queue of this.#queues.values()) {
+      queue.known = false;
+      this.#claim(queue);
+    }
+  }
+
   resolved(run: RunRow, resolution: Resolution): void {
     const jobId = jobIdOf(run.id, run.fence);
     const assigning = this.#assigning.get(jobId);
@@ -145,7 +155,7 @@ export class Dispatcher {
     const assigning = { news: [] as Resolution[], revoked: false };
     this.#assigning.set(jobId, assigning);
     try {
-      const assignment = await loadAssignment(this.#options.store, run, event);
+      const assignment = await loadAssignment(this.#options.store, run, event, this.#options.clock.now());
       const channel = this.#channels.get(sessionId);
       if (channel === undefined) {
         if (!this.#closed) await this.#options.giveBack(run);
@@ -217,9 +227,9 @@ export class Dispatcher {
   async #claimWhileThereIsRoom(queue: FunctionQueue): Promise<void> {
     const { logger, clock } = this.#options;
     try {
-      if (!queue.known) await this.#discoverBacklog(queue);
       do {
         queue.again = false;
+        if (!queue.known) await this.#discoverBacklog(queue);
         for (const version of [...queue.backlog]) await this.#claimVersion(queue, version);
       } while (queue.again && !this.#closed);
       queue.claiming = false;
@@ -261,6 +271,12 @@ export class Dispatcher {
         channel.giveBack(limit);
         throw error;
       });
+      if (claimed === 'refused') {
+        // The session has expired, or its row changed this moment: look at the channels anew.
+        channel.giveBack(limit);
+        queue.backlog.add(version);
+        continue;
+      }
       channel.giveBack(limit - claimed.length);
       for (const run of claimed) void this.#assign(channel.sessionId, run, undefined);
       if (claimed.length < limit) return;
@@ -268,11 +284,17 @@ export class Dispatcher {
     }
   }
 
-  async #claimFor(channel: WorkerChannel, queue: QueueName, limit: number): Promise<RunRow[]> {
-    const { store, clock, ids, timeoutMs, claimed } = this.#options;
+  async #claimFor(channel: WorkerChannel, queue: QueueName, limit: number): Promise<RunRow[] | 'refused'> {
+    const { store, clock, ids, timeoutMs, claimed, sessionGuard } = this.#options;
     const timeout = await timeoutMs(queue);
+    const guard = await sessionGuard(channel.sessionId);
+    if (guard === undefined) {
+      this.detach(channel.sessionId);
+      return 'refused';
+    }
     const now = clock.now();
     const found = await store.claim({
+      guards: [guard],
       table: runs,
       index: 'byReady',
       prefix: [queue.env, queue.functionId, queue.version],
@@ -290,6 +312,7 @@ export class Dispatcher {
       fill: { startedAt: now },
       increment: ['fence'],
     });
+    if (found === null) return 'refused';
     for (const { row } of found) claimed(row);
     return found.map(({ row }) => row).sort((a, b) => (a.id < b.id ? -1 : 1));
   }

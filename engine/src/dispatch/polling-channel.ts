@@ -18,6 +18,8 @@ export interface Poll {
   readonly wantsNews: boolean;
   /** The worker takes no more jobs. */
   readonly draining: boolean;
+  /** The worker's number for this poll; each is higher than those before. Undefined where the worker does not count. */
+  readonly number: number | undefined;
 }
 
 export interface PollAnswer {
@@ -49,6 +51,9 @@ export class PollingChannel implements WorkerChannel {
   readonly env: string;
   readonly functions: ReadonlyMap<string, number | null>;
   #room = 0;
+  /** Which poll carried a job to the worker. */
+  readonly #carriedBy = new Map<string, number>();
+  #firstPoll: number | undefined;
   readonly #options: PollingChannelOptions;
   #outbox: Assignment[] = [];
   #resolutions: { jobId: string; resolution: Resolution }[] = [];
@@ -86,6 +91,7 @@ export class PollingChannel implements WorkerChannel {
     if (this.#closed || signal.aborted) return Promise.resolve(nothing);
     if (!poll.wantsNews) this.#forgetNews();
     if (poll.draining) this.#returnOutbox();
+    this.#firstPoll ??= poll.number;
     this.#room = poll.draining ? 0 : Math.max(0, poll.available - this.#outbox.length);
     this.#draining = poll.draining;
     const { promise, resolve } = Promise.withResolvers<PollAnswer>();
@@ -95,6 +101,16 @@ export class PollingChannel implements WorkerChannel {
     if (this.#hasSomethingFor(this.#held)) this.#answerSoon();
     this.#options.roomChanged(this);
     return promise;
+  }
+
+  /**
+   * Whether the worker would say that it holds this job, if it did, in a call made when its polls before `poll` were over.
+   * Jobs that an earlier engine handed over came with polls before the first one here.
+   */
+  isTold(jobId: string, poll: number | undefined): boolean {
+    if (this.#outbox.some((assignment) => assignment.jobId === jobId)) return false;
+    if (poll === undefined) return true;
+    return (this.#carriedBy.get(jobId) ?? (this.#firstPoll ?? poll) - 1) < poll;
   }
 
   /** Takes back jobs whose answer did not reach the worker. */
@@ -127,6 +143,8 @@ export class PollingChannel implements WorkerChannel {
 
   ended(jobId: string): void {
     this.#resolutions = this.#resolutions.filter((news) => news.jobId !== jobId);
+    this.#outbox = this.#outbox.filter((assignment) => assignment.jobId !== jobId);
+    this.#carriedBy.delete(jobId);
     if (this.#draining) return;
     this.#room++;
     if (this.#held?.poll.wantsNews) this.#held.available++;
@@ -160,6 +178,8 @@ export class PollingChannel implements WorkerChannel {
     this.#held = undefined;
     held.timer.cancel();
     const jobs = this.#outbox.splice(0, held.available);
+    const { number } = held.poll;
+    if (number !== undefined) for (const { jobId } of jobs) this.#carriedBy.set(jobId, number);
     const answer = { jobs, resolutions: this.#resolutions, revoked: this.#revoked };
     this.#forgetNews();
     held.answer(answer);

@@ -20,7 +20,7 @@ import {
   shortenSession,
 } from '../commands/sessions.ts';
 import type { GroupCommit } from '../group-commit/index.ts';
-import { parseJobId } from '../kernel/run.ts';
+import { jobIdOf, parseJobId } from '../kernel/run.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Store } from '../store/port.ts';
@@ -153,6 +153,7 @@ export class Sessions {
     if (connected !== undefined) return isPolling(connected) ? connected : undefined;
     const [found] = await this.#options.store.get(sessions, [[sessionId]]);
     if (found === null || found === undefined || found.row.transport !== 'polling') return undefined;
+    if (found.row.expiresAt === null && !(await this.renew(sessionId))) return undefined;
     return this.#connectPolling(found.row);
   }
 
@@ -160,7 +161,11 @@ export class Sessions {
   async heard(connected: ConnectedSession): Promise<void> {
     connected.graceTimer?.cancel();
     connected.graceTimer = undefined;
-    if (this.#options.clock.now() - connected.renewedAt >= connected.leaseMs / 3) await this.renew(connected.id);
+    const { clock, dispatcher } = this.#options;
+    // A session that was given up comes back: first it is alive again in the store, then it is given jobs.
+    const isAttached = dispatcher.channel(connected.id) === connected.channel;
+    if (!isAttached || clock.now() - connected.renewedAt >= connected.leaseMs / 3) await this.renew(connected.id);
+    if (!isAttached && this.#connected.get(connected.id) === connected) dispatcher.attach(connected.channel);
   }
 
   /** Renews the leases of a session. False when it is not registered. */
@@ -187,13 +192,23 @@ export class Sessions {
     });
   }
 
-  /** Gives to others what is leased to a session but not among the jobs it says it holds. */
-  async releaseUnheld(sessionId: string, held: ReadonlySet<string>): Promise<void> {
+  /**
+   * Compares what a worker says it holds with what is leased to it. What it does not hold, and would if it had arrived, goes
+   * to others; returned are the jobs that it holds in vain.
+   * @param poll - The worker's polls before this number were over when it said so.
+   */
+  async reconcile(sessionId: string, held: ReadonlySet<string>, poll: number | undefined): Promise<string[]> {
     const { store, clock } = this.#options;
-    const leased = await store.scan({ table: runs, index: 'bySession', prefix: [sessionId], limit: 10_000 });
+    const rows = await store.scan({ table: runs, index: 'bySession', prefix: [sessionId], limit: 10_000 });
+    const leased = new Map(rows.map(({ row }) => [jobIdOf(row.id, row.fence), row]));
+    const channel = this.#connected.get(sessionId)?.channel;
     const before = clock.now() - UNHELD_AFTER_MS;
-    const unheld = leased.filter(({ row }) => (row.leasedAt ?? 0) < before && !held.has(`${row.id}.${row.fence}`));
-    await Promise.all(unheld.map(({ row }) => this.release(row.id, row.fence, sessionId, { reason: 'lost' })));
+    const unheld = [...leased].filter(([jobId, { leasedAt }]) => {
+      if (held.has(jobId) || (leasedAt ?? 0) >= before) return false;
+      return !(channel instanceof PollingChannel) || channel.isTold(jobId, poll);
+    });
+    await Promise.all(unheld.map(([jobId]) => this.releaseJob(jobId, sessionId, { reason: 'lost' })));
+    return [...held].filter((jobId) => !leased.has(jobId));
   }
 
   async releaseJob(jobId: string, sessionId: string, end: LeaseEnd): Promise<void> {

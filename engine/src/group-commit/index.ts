@@ -32,6 +32,8 @@ export interface GroupCommitOptions {
   readonly ids: Ids;
   /** Rows kept in memory. Default 10,000. */
   readonly cachedRows?: number;
+  /** A commit failed in a way that leaves open whether it took place: what should have followed from it has not. */
+  readonly onOutcomeUnknown?: () => void;
 }
 
 /** Conflicts one command may meet before it is given up. Between engines a hot row takes tens; hundreds say it is stuck. */
@@ -68,6 +70,7 @@ export class GroupCommit {
   readonly #clock: Clock;
   readonly #cache: RowCache;
   readonly #ports: TransactionPorts;
+  readonly #onOutcomeUnknown: () => void;
   readonly #queues = new Map<string, Submission[]>();
   readonly #reads = new Map<Table, Map<string, PendingRead>>();
   /** Number of the newest write set that writes a table. */
@@ -81,7 +84,8 @@ export class GroupCommit {
   #open = 0;
   #idle: (() => void)[] = [];
 
-  constructor({ store, clock, ids, cachedRows = 10_000 }: GroupCommitOptions) {
+  constructor({ store, clock, ids, cachedRows = 10_000, onOutcomeUnknown = () => {} }: GroupCommitOptions) {
+    this.#onOutcomeUnknown = onOutcomeUnknown;
     this.#store = store;
     this.#clock = clock;
     this.#cache = new RowCache(cachedRows);
@@ -206,6 +210,7 @@ export class GroupCommit {
         this.#giveUp(ready);
         this.#close(() => ready.submission.reject(error));
       }
+      this.#onOutcomeUnknown();
     } finally {
       this.#committing = false;
       this.#newestSettled += batch.length; // batches go in order

@@ -4,8 +4,10 @@
 // Whichever of the two comes second finds the first, so no wait misses an event, with no lock between them:
 //   M1. After an event is durable, every wait that was durable before this look-up and fits the event is met.
 //   M2. After a wait is durable, every event that was durable before this search and fits the wait meets it, the oldest first.
-//   M3. All events up to the stored cursor have been through M1. After a crash the matcher goes on from there; doing an event
-//       twice is harmless, for a wait knows up to where the log was searched for it, and is met once.
+//   M3. After a crash, or a commit whose outcome is not known, the matcher does all events after the stored cursor again. Doing
+//       one twice is harmless: a wait knows up to where the log was searched for it, and is met once.
+//   M4. The stored cursor stays behind: at least LAG_MS, and behind every search under way. So a wait that was stored just
+//       before a crash, and not searched for after it, finds its event among those that are done again.
 
 import { matchValueAt } from '@ironflow/core';
 import type { JobEvent } from '@ironflow/core/wire';
@@ -31,6 +33,8 @@ const CURSOR = 'event-matcher';
 const PAGE = 500;
 /** While events flow the cursor is stored this often, in milliseconds; a restart looks again at what came since. */
 const CURSOR_MS = 1_000;
+/** Longer than a command takes from reading the log's head to being committed, in milliseconds. */
+const LAG_MS = 30_000;
 /** Pause after a failure, in milliseconds: the store may be away. */
 const FAILURE_PAUSE_MS = 1_000;
 
@@ -40,6 +44,10 @@ interface Environment {
   stored: number;
   /** Positions matched ahead of `matched`. */
   readonly ahead: Set<number>;
+  /** How far matching had come at earlier times, oldest first. */
+  readonly marks: { readonly at: number; readonly position: number }[];
+  /** Where searches that are under way began. */
+  readonly searches: Set<{ readonly from: number }>;
 }
 
 export class EventMatcher {
@@ -71,6 +79,11 @@ export class EventMatcher {
     for (const { row } of all) await this.#catchUp(row.env);
   }
 
+  /** Something may have been stored without a word of it: does again what came after the stored cursors. */
+  lookAgain(): void {
+    this.#own(this.#untilDone(() => this.start(), {}));
+  }
+
   eventAppended(env: string, position: number, event: JobEvent): void {
     if (!this.#environments.has(env)) this.#environments.set(env, newEnvironment(position - 1));
     if (this.#paths.has(nameKey(env, event.name))) {
@@ -80,7 +93,11 @@ export class EventMatcher {
 
   eventWaitBegun(wait: EventWait): void {
     this.#learnPath(wait.env, wait.eventName, wait.matchPath);
-    this.#inTurn(wait.env, wait.eventName, () => this.#search(wait), { run: wait.runId });
+    const search = { from: wait.searchedTo };
+    const searches = this.#environments.get(wait.env)?.searches;
+    searches?.add(search);
+    const work = () => this.#search(wait).then(() => void searches?.delete(search));
+    this.#inTurn(wait.env, wait.eventName, work, { run: wait.runId });
   }
 
   /** Resolves when all that it was told of so far has been dealt with. */
@@ -93,7 +110,6 @@ export class EventMatcher {
     this.#cursorTimer?.cancel();
     for (const end of this.#pauses) end();
     await this.settled();
-    await this.#storeCursors();
   }
 
   /** One after the other for each event name, so that the older of two events meets a wait that fits both. */
@@ -199,45 +215,62 @@ export class EventMatcher {
   async #catchUp(env: string): Promise<void> {
     const { store } = this.#options;
     const [cursor] = await store.get(cursors, [[env, CURSOR]]);
-    const environment = newEnvironment(cursor?.row.position ?? 0);
-    this.#environments.set(env, environment);
-    for (;;) {
-      const page = await store.scan({ table: events, prefix: [env], after: [environment.matched], limit: PAGE });
-      for (const { row } of page) await this.#match(env, row.position, jobEventFrom(row));
+    const from = cursor?.row.position ?? 0;
+    if (!this.#environments.has(env)) this.#environments.set(env, newEnvironment(from));
+    for (let after = from; ; ) {
+      const page = await store.scan({ table: events, prefix: [env], after: [after], limit: PAGE });
+      for (const { row } of page) {
+        await this.#match(env, row.position, jobEventFrom(row));
+        after = row.position;
+      }
       if (page.length < PAGE) return;
     }
   }
 
   #advance(env: string, position: number): void {
     const environment = this.#environments.get(env);
-    if (environment === undefined) return;
+    if (environment === undefined || position <= environment.matched) return;
     environment.ahead.add(position);
     while (environment.ahead.delete(environment.matched + 1)) environment.matched++;
-    if (this.#closed || environment.matched === environment.stored) return;
+    this.#planToStore();
+  }
+
+  #planToStore(): void {
+    if (this.#closed) return;
     this.#cursorTimer ??= this.#options.clock.setTimer(CURSOR_MS, () => {
       this.#cursorTimer = undefined;
-      const stored = this.#storeCursors().catch((error) =>
-        this.#options.logger.error('a cursor was not stored', { error }),
-      );
-      this.#own(stored);
+      const { logger } = this.#options;
+      this.#own(this.#storeCursors().catch((error) => logger.error('a cursor was not stored', { error })));
     });
   }
 
   async #storeCursors(): Promise<void> {
     for (const [env, environment] of this.#environments) {
-      const { matched, stored } = environment;
-      if (matched <= stored) continue;
+      const position = this.#cursorToStore(environment);
+      if (environment.stored < environment.matched) this.#planToStore();
+      if (position <= environment.stored) continue;
       await this.#options.commit.run('storeCursor', undefined, async (tx) => {
         const cursor = await tx.get(cursors, [env, CURSOR]);
-        const row = { env, name: CURSOR, position: matched };
+        const row = { env, name: CURSOR, position };
         if (cursor === null) tx.insert(cursors, row);
-        else if (cursor.position < matched) tx.update(cursors, row);
+        else if (cursor.position < position) tx.update(cursors, row);
       });
-      environment.stored = matched;
+      environment.stored = position;
     }
+  }
+
+  /** The position that M4 allows. */
+  #cursorToStore({ marks, matched, searches, stored }: Environment): number {
+    const now = this.#options.clock.now();
+    if (marks.at(-1)?.position !== matched) marks.push({ at: now, position: matched });
+    let position = stored;
+    while (marks[0] !== undefined && marks[0].at <= now - LAG_MS) position = marks.shift()?.position ?? position;
+    return Math.min(position, ...[...searches].map(({ from }) => from));
   }
 }
 
 const nameKey = (env: string, eventName: string) => `${env} ${eventName}`;
 
-const newEnvironment = (position: number): Environment => ({ matched: position, stored: position, ahead: new Set() });
+function newEnvironment(position: number): Environment {
+  return { matched: position, stored: position, ahead: new Set(), marks: [], searches: new Set() };
+}

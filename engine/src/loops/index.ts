@@ -73,6 +73,11 @@ export class Loops {
     for (const loop of this.#all()) loop.start();
   }
 
+  /** Asks the store again for what is due: something may have been stored without a word of it. */
+  lookAgain(): void {
+    for (const loop of this.#all()) loop.dueAt(this.#options.clock.now());
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.#all().map((loop) => loop.close()));
   }

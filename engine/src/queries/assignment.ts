@@ -11,7 +11,12 @@ const ALL = Number.MAX_SAFE_INTEGER;
  * All that a worker needs to execute a leased run. Read after the lease is durable: from then on nobody else can add to the
  * memo, but for waits that are met, which come as resolutions as well.
  */
-export async function loadAssignment(store: Store, run: RunRow, knownEvent: JobEvent | undefined): Promise<Assignment> {
+export async function loadAssignment(
+  store: Store,
+  run: RunRow,
+  knownEvent: JobEvent | undefined,
+  now: number,
+): Promise<Assignment> {
   const event = knownEvent ?? (await loadEvent(store, run));
   const isFirst = run.fence === 1;
   const stepRows = isFirst ? [] : await store.scan({ table: steps, prefix: [run.id], limit: ALL });
@@ -37,6 +42,7 @@ export async function loadAssignment(store: Store, run: RunRow, knownEvent: JobE
     sequence: Math.max(0, ...memo.map(({ sequence }) => sequence), ...open.map(({ sequence }) => sequence)),
     fence: run.fence,
     leaseToken: run.leaseToken ?? '',
+    timeLeftMs: (run.deadlineAt ?? now) - now,
   };
 }
 

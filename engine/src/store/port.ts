@@ -84,6 +84,8 @@ export interface Claim<R extends Row = Row> extends Scan<R> {
   readonly fill?: Readonly<Record<string, Value>>;
   /** Integer columns to raise by one. */
   readonly increment: readonly string[];
+  /** Rows that must be at their expected revision, or nothing is claimed. */
+  readonly guards?: readonly Guard[];
 }
 
 export interface Store {
@@ -111,8 +113,8 @@ export interface Store {
    */
   commit(writeSets: readonly WriteSet[]): Promise<CommitResult[]>;
 
-  /** Claims rows in a commit of its own, durable when it returns. */
-  claim<R extends Row>(claim: Claim<R>): Promise<Stored<R>[]>;
+  /** Claims rows in a commit of its own, durable when it returns. Null when a guard does not hold. */
+  claim<R extends Row>(claim: Claim<R>): Promise<Stored<R>[] | null>;
 
   /** Calls back when another process has notified `channel`. A hint: losing one may cost time, never correctness. */
   watch(channel: string, listener: (payload: string) => void): () => void;

@@ -1,7 +1,7 @@
 // What every store adapter promises, as tests. An adapter's own test file calls `describeStore` with a way to open it.
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { emptyWriteSet, type Put, type Store, type WriteSet } from '../port.ts';
+import { emptyWriteSet, type Guard, type Put, type Store, type WriteSet } from '../port.ts';
 import { entries, type Item, item, items, parts } from './schema.ts';
 
 export interface StoreHarness {
@@ -93,7 +93,10 @@ export function describeStore(name: string, open: () => Promise<StoreHarness>): 
 
       test('deletes a row and inserts it anew in one write set, immutable columns included', async () => {
         await commit({ puts: [insert(item('x', { origin: 'first', size: 1 }), 5)] });
-        const anew = { deletes: [{ table: items, key: ['x'], expected: 5 }], puts: [insert(item('x', { origin: 'second' }), 9)] };
+        const anew = {
+          deletes: [{ table: items, key: ['x'], expected: 5 }],
+          puts: [insert(item('x', { origin: 'second' }), 9)],
+        };
         expect((await commit(anew))?.ok).toBe(true);
         expect((await store.get(items, [['x']]))[0]).toEqual({ row: item('x', { origin: 'second' }), revision: 9 });
         expect((await commit(anew))?.ok).toBe(false);
@@ -257,8 +260,8 @@ export function describeStore(name: string, open: () => Promise<StoreHarness>): 
     });
 
     describe('claim', () => {
-      const claim = (owner: string, limit: number) =>
-        store.claim({
+      const claim = async (owner: string, limit: number, guards: readonly Guard[] = []) => {
+        const rows = await store.claim({
           table: items,
           index: 'byReady',
           to: [100],
@@ -266,12 +269,27 @@ export function describeStore(name: string, open: () => Promise<StoreHarness>): 
           set: { readyAt: null, owner },
           fill: { label: 'first' },
           increment: ['turn'],
+          guards,
         });
+        return rows ?? 'refused';
+      };
+      const claimed = async (owner: string, limit: number) => {
+        const rows = await claim(owner, limit);
+        if (rows === 'refused') throw new Error('a claim without guards was refused');
+        return rows;
+      };
+
+      test('takes nothing when a guard does not hold', async () => {
+        await commit({ puts: [insert(item('x', { readyAt: 1 }), 5), insert(item('y'), 7)] });
+        expect(await claim('me', 9, [{ table: items, key: ['y'], expected: 6 }])).toBe('refused');
+        expect(await claim('me', 9, [{ table: items, key: ['z'], expected: 1 }])).toBe('refused');
+        expect(await claim('me', 9, [{ table: items, key: ['y'], expected: 7 }])).toHaveLength(1);
+      });
 
       test('fills columns that are null and leaves the others', async () => {
         const rows = [item('x', { readyAt: 1, label: 'own' }), item('y', { readyAt: 1 })];
         await commit({ puts: rows.map((row) => insert(row)) });
-        expect((await claim('me', 9)).map(({ row }) => [row.id, row.label]).sort()).toEqual([
+        expect((await claimed('me', 9)).map(({ row }) => [row.id, row.label]).sort()).toEqual([
           ['x', 'own'],
           ['y', 'first'],
         ]);
@@ -280,13 +298,13 @@ export function describeStore(name: string, open: () => Promise<StoreHarness>): 
       test('takes ready rows in order, once each, and raises their counters and revisions', async () => {
         const rows = [5, 1, 200, 3].map((readyAt, i) => insert(item(`i${i}`, { readyAt, turn: i }), 10));
         await commit({ puts: rows });
-        const first = await claim('me', 2);
+        const first = await claimed('me', 2);
         expect(first.map(({ row, revision }) => [row.id, row.turn, row.owner, row.readyAt, revision]).sort()).toEqual([
           ['i1', 2, 'me', null, 11],
           ['i3', 4, 'me', null, 11],
         ]);
-        expect((await claim('other', 9)).map(({ row }) => row.id)).toEqual(['i0']);
-        expect(await claim('other', 9)).toEqual([]);
+        expect((await claimed('other', 9)).map(({ row }) => row.id)).toEqual(['i0']);
+        expect(await claimed('other', 9)).toEqual([]);
         expect((await commit({ puts: [update(item('i1'), 10)] }))?.ok).toBe(false);
         expect((await commit({ puts: [update(item('i1'), 11)] }))?.ok).toBe(true);
       });
@@ -294,7 +312,7 @@ export function describeStore(name: string, open: () => Promise<StoreHarness>): 
       test('by several claimants at once gives no row twice', async () => {
         const others = harness.another === undefined ? [store] : [store, await harness.another()];
         await commit({ puts: Array.from({ length: 60 }, (_, i) => insert(item(`i${i}`, { readyAt: i }))) });
-        const claimed = await Promise.all(
+        const taken = await Promise.all(
           Array.from({ length: 12 }, (_, i) =>
             (others[i % others.length] ?? store).claim({
               table: items,
@@ -305,9 +323,9 @@ export function describeStore(name: string, open: () => Promise<StoreHarness>): 
             }),
           ),
         );
-        const ids = claimed.flat().map(({ row }) => row.id);
+        const ids = taken.flatMap((rows) => rows ?? []).map(({ row }) => row.id);
         expect(new Set(ids).size).toBe(ids.length);
-        const left = await claim('rest', 99);
+        const left = await claimed('rest', 99);
         expect(ids.length + left.length).toBe(60);
         for (const other of others) if (other !== store) await other.close();
       });

@@ -113,7 +113,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
 async function answer(store: Store, operation: Operation): Promise<unknown> {
   if (operation.do === 'scan') return [await store.scan(operation.scan), await store.count(operation.scan)];
   if (operation.do === 'claim') {
-    const rows = await store.claim(operation.claim);
+    const rows = (await store.claim(operation.claim)) ?? [];
     return rows.sort((a, b) => (String(a.row['id']) < String(b.row['id']) ? -1 : 1)); // claimed rows come in no order
   }
   const results = await store.commit(operation.writeSets);

@@ -1,6 +1,18 @@
 // The memory store: for the simulator, the test client, and as the plain model that the other adapters are compared with.
 
-import type { Append, Claim, CommitResult, Delete, Guard, Put, Scan, Store, Stored, WriteSet } from '../port.ts';
+import {
+  type Append,
+  type Claim,
+  type CommitResult,
+  type Delete,
+  emptyWriteSet,
+  type Guard,
+  type Put,
+  type Scan,
+  type Store,
+  type Stored,
+  type WriteSet,
+} from '../port.ts';
 import { type Index, type Key, keyOf, keyText, type Row, type Table, type Value } from '../table.ts';
 import { SortedRows } from './sorted-rows.ts';
 
@@ -125,7 +137,8 @@ export class MemoryStore implements Store {
     return writeSets.map((writeSet) => this.#apply(writeSet));
   }
 
-  async claim<R extends Row>(claim: Claim<R>): Promise<Stored<R>[]> {
+  async claim<R extends Row>(claim: Claim<R>): Promise<Stored<R>[] | null> {
+    if (this.#conflicts({ ...emptyWriteSet, guards: claim.guards ?? [] }).length > 0) return null;
     const table = this.#table(claim.table);
     return this.#select(claim).map((entry) => {
       const raised = Object.fromEntries(claim.increment.map((column) => [column, Number(entry.row[column]) + 1]));

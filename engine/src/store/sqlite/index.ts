@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { backup as backupDatabase, DatabaseSync, type StatementSync } from 'node:sqlite';
 import { invariant } from '@ironflow/core';
 import { StoreUnavailableError } from '../errors.ts';
-import type { Append, Claim, CommitResult, Put, Scan, Store, Stored, WriteSet } from '../port.ts';
+import type { Append, Claim, CommitResult, Guard, Put, Scan, Store, Stored, WriteSet } from '../port.ts';
 import { type Key, keyOf, keyText, type Row, type Table, type Value } from '../table.ts';
 import { lockDirectory } from './directory-lock.ts';
 import { migrate } from './migrate.ts';
@@ -87,16 +87,15 @@ export class SqliteStore implements Store {
     }
   }
 
-  async claim<R extends Row>(claim: Claim<R>): Promise<Stored<R>[]> {
+  async claim<R extends Row>(claim: Claim<R>): Promise<Stored<R>[] | null> {
     const { booleans } = this.#prepared.of(claim.table);
+    const { set, fill = {}, guards = [] } = claim;
+    // The rows of this process's own tables cannot change between here and the claim: both are one synchronous stretch.
+    if (guards.some((guard) => !this.#holds(guard))) return null;
     const rows = this.#guarded(() =>
       this.#prepared
         .claim(claim)
-        .all(
-          ...sqlValues(Object.values(claim.set)),
-          ...sqlValues(Object.values(claim.fill ?? {})),
-          ...rangeValues(claim),
-        ),
+        .all(...sqlValues(Object.values(set)), ...sqlValues(Object.values(fill)), ...rangeValues(claim)),
     );
     return rows.map((row) => storedFrom<R>(row as SqlRow, booleans));
   }
@@ -159,9 +158,8 @@ export class SqliteStore implements Store {
   ):
     | { readonly positions: readonly number[]; readonly stamps: readonly (number | undefined)[] }
     | { readonly conflicts: readonly Conflict[]; readonly dirty: boolean } {
-    for (const { table, key, expected } of writeSet.guards) {
-      const found = this.#prepared.of(table).revision.get(...sqlValues(key)) as { revision: number } | undefined;
-      if ((found?.revision ?? null) !== expected) return { conflicts: [{ table, key }], dirty: false };
+    for (const guard of writeSet.guards) {
+      if (!this.#holds(guard)) return { conflicts: [{ table: guard.table, key: guard.key }], dirty: false };
     }
     let dirty = false;
     for (const { table, key, expected } of writeSet.deletes) {
@@ -182,6 +180,11 @@ export class SqliteStore implements Store {
       dirty = true;
     }
     return { positions, stamps };
+  }
+
+  #holds({ table, key, expected }: Guard): boolean {
+    const found = this.#prepared.of(table).revision.get(...sqlValues(key)) as { revision: number } | undefined;
+    return (found?.revision ?? null) === expected;
   }
 
   #put({ table, row, expected, revision, stamp }: Put, stamped: number | undefined): boolean {

@@ -173,12 +173,10 @@ async function registerWorker(request: RestRequest): Promise<Answer> {
 }
 
 async function heartbeat(request: RestRequest): Promise<Answer> {
-  const { jobs } = parseInput(heartbeatRequest, await body(request), 'heartbeat');
-  const known = await request.engine.heartbeat(
-    param(request, 'workerId'),
-    jobs?.map(({ job_id }) => job_id),
-  );
-  return known ? json({}) : restError(notRegistered(request));
+  const { jobs, poll } = parseInput(heartbeatRequest, await body(request), 'heartbeat');
+  const held = jobs?.map(({ job_id }) => job_id);
+  const lost = await request.engine.heartbeat(param(request, 'workerId'), held, poll ?? undefined);
+  return lost === undefined ? restError(notRegistered(request)) : json({ lost });
 }
 
 async function deregister(request: RestRequest): Promise<Answer> {
@@ -196,7 +194,9 @@ async function poll(request: RestRequest): Promise<Answer> {
       validationErrors: [{ path: 'available', message: 'must be a whole number of at least 0' }],
     });
   }
-  const answer = await engine.poll(workerId, { available, draining: exchange.query.has('draining') }, exchange.signal);
+  const counted = exchange.query.get('poll');
+  const number = counted === null || !Number.isSafeInteger(Number(counted)) ? undefined : Number(counted);
+  const answer = await engine.poll(workerId, { available, draining: exchange.query.has('draining'), number }, exchange.signal);
   if (answer === undefined) return restError(notRegistered(request));
   const { jobs, resolutions, revoked, conversational } = answer;
   if (jobs.length + resolutions.length + revoked.length === 0) return noContent;

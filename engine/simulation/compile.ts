@@ -1,0 +1,106 @@
+// Programs as real functions of the SDK.
+
+import { NonRetryableError } from '@ironflow/core';
+import { createFunction, type FunctionContext, type IronflowFunction } from '../../src/function/index.ts';
+import type { StepClient } from '../../src/step/index.ts';
+import { type Node, type Program, type StepNode, withChildren } from './program.ts';
+
+export interface BodyStart {
+  readonly runId: string;
+  readonly stepId: string;
+  readonly name: string;
+  readonly attempt: number;
+}
+
+/** What the outside world sees of bodies. */
+export interface World {
+  bodyStarted(start: BodyStart): void;
+  /** Resolves after `ms` of the executing process's time. */
+  pass(ms: number): Promise<void>;
+}
+
+/** Long enough that an awaited event always comes first; short enough to be over within the simulated time. */
+const SENT_TIMEOUT = '2h';
+const UNSENT_TIMEOUT_MS = 5_000;
+const INVOKE_TIMEOUT = '5h';
+
+/** The function of a program and of every program it invokes. */
+export function compile(program: Program, world: World): IronflowFunction[] {
+  return withChildren(program).map((one) =>
+    createFunction(
+      {
+        id: one.id,
+        triggers: [{ event: `start.${one.id}` }],
+        retry: { maxAttempts: one.maxAttempts, initialDelayMs: 500, backoffFactor: 2, maxDelayMs: 4_000 },
+        timeout: 10 * 3_600_000,
+      },
+      (context) => runAll(one.nodes, context.step, context, world),
+    ),
+  );
+}
+
+async function runAll(
+  nodes: readonly Node[],
+  step: StepClient,
+  context: FunctionContext,
+  world: World,
+): Promise<unknown[]> {
+  const results: unknown[] = [];
+  for (const node of nodes) results.push(await run(node, step, context, world));
+  return results;
+}
+
+async function run(node: Node, step: StepClient, context: FunctionContext, world: World): Promise<unknown> {
+  switch (node.kind) {
+    case 'step':
+      return runStep(node, step, context, world);
+    case 'sleep':
+      await step.sleep(node.name, node.ms);
+      return 'slept';
+    case 'wait':
+      try {
+        const event = await step.waitForEvent(node.name, {
+          event: node.event,
+          timeout: node.sent ? SENT_TIMEOUT : UNSENT_TIMEOUT_MS,
+          ...(node.matched && { match: 'data.key' }),
+        });
+        return event.name;
+      } catch (error) {
+        throw named(error, 'WaitTimeoutError') ? new Error(`no ${node.event}`) : error;
+      }
+    case 'invoke':
+      try {
+        return await step.invoke(node.child.id, { key: context.event.data.key }, { timeout: INVOKE_TIMEOUT });
+      } catch (error) {
+        throw named(error, 'InvokeError') ? new NonRetryableError(`${node.child.id} failed`) : error;
+      }
+    case 'invokeAsync':
+      await step.invokeAsync(node.child.id, { key: context.event.data.key });
+      return 'started';
+    case 'parallel': {
+      const branches = node.branches.map((nodes) => (branch: StepClient) => runAll(nodes, branch, context, world));
+      const options = node.concurrency === undefined ? {} : { concurrency: node.concurrency };
+      if (!node.settle) return step.parallel(node.name, branches, options);
+      const results = await step.parallel(node.name, branches, { ...options, onError: 'allSettled' });
+      return results.map((result) => (result instanceof Error ? `settled: ${result.message}` : result));
+    }
+    case 'catch':
+      try {
+        return await run(node.body, step, context, world);
+      } catch (error) {
+        return `caught: ${error instanceof Error ? error.message : String(error)}`;
+      }
+  }
+}
+
+function runStep(node: StepNode, step: StepClient, context: FunctionContext, world: World): Promise<unknown> {
+  return step.run(node.name, async ({ attempt, idempotencyKey }) => {
+    world.bodyStarted({ runId: context.run.id, stepId: idempotencyKey, name: node.name, attempt });
+    await world.pass(node.bodyMs);
+    if (node.end === 'final') throw new NonRetryableError(`${node.name} failed`);
+    if (node.end === 'exhausted' || attempt <= node.failures) throw new Error(`${node.name} failed`);
+    return node.value;
+  });
+}
+
+const named = (error: unknown, name: string) => error instanceof Error && error.name === name;

@@ -1,0 +1,124 @@
+// A store as one engine process sees it: slow, at times unreachable, and gone when the process is killed in the middle of a
+// commit, before or after it took place.
+
+import { StoreUnavailableError } from '../src/store/errors.ts';
+import type { Claim, CommitResult, Scan, Store, Stored, WriteSet } from '../src/store/port.ts';
+import type { Key, Row, Table } from '../src/store/table.ts';
+import type { SimProcess } from './process.ts';
+import type { Random } from './random.ts';
+
+export interface StoreFaults {
+  /** Chances, at each commit or claim. */
+  readonly killBefore: number;
+  readonly killAfter: number;
+  readonly failBefore: number;
+  readonly failAfter: number;
+  /** Longest delay of an operation, in milliseconds. */
+  readonly delayMs: number;
+}
+
+export const noFaults: StoreFaults = { killBefore: 0, killAfter: 0, failBefore: 0, failAfter: 0, delayMs: 0 };
+
+export interface FaultyStoreOptions {
+  readonly store: Store;
+  readonly process: SimProcess;
+  readonly random: Random;
+  readonly faults: () => StoreFaults;
+  /** Ends the process that uses this store. */
+  readonly kill: () => void;
+  readonly count: (fault: string) => void;
+}
+
+export class FaultyStore implements Store {
+  readonly exclusive: boolean;
+  readonly #options: FaultyStoreOptions;
+
+  constructor(options: FaultyStoreOptions) {
+    this.#options = options;
+    this.exclusive = options.store.exclusive;
+  }
+
+  migrate(): Promise<void> {
+    return this.#options.store.migrate();
+  }
+
+  get<R extends Row>(table: Table<R>, keys: readonly Key[]): Promise<(Stored<R> | null)[]> {
+    return this.#read(() => this.#options.store.get(table, keys));
+  }
+
+  scan<R extends Row>(scan: Scan<R>): Promise<Stored<R>[]> {
+    return this.#read(() => this.#options.store.scan(scan));
+  }
+
+  count(scan: Scan): Promise<number> {
+    return this.#read(() => this.#options.store.count(scan));
+  }
+
+  head(log: Table, partition: Key): Promise<number> {
+    return this.#read(() => this.#options.store.head(log, partition));
+  }
+
+  commit(writeSets: readonly WriteSet[]): Promise<CommitResult[]> {
+    return this.#write(() => this.#options.store.commit(writeSets));
+  }
+
+  claim<R extends Row>(claim: Claim<R>): Promise<Stored<R>[] | null> {
+    return this.#write(() => this.#options.store.claim(claim));
+  }
+
+  watch(channel: string, listener: (payload: string) => void): () => void {
+    return this.#options.store.watch(channel, (payload) => this.#options.process.soon(() => listener(payload)));
+  }
+
+  notify(channel: string, payload: string): void {
+    if (this.#options.process.alive) this.#options.store.notify(channel, payload);
+  }
+
+  backup(path: string): Promise<void> {
+    return this.#options.store.backup(path);
+  }
+
+  async close(): Promise<void> {}
+
+  async #read<T>(read: () => Promise<T>): Promise<T> {
+    await this.#delay();
+    return this.#options.process.whileAlive(read());
+  }
+
+  async #write<T>(write: () => Promise<T>): Promise<T> {
+    const { random, process, faults, kill, count } = this.#options;
+    const { killBefore, killAfter, failBefore, failAfter } = faults();
+    await this.#delay();
+    if (!process.alive) return never();
+    if (random.chance(killBefore)) {
+      count('engine killed before a commit');
+      kill();
+      return never();
+    }
+    if (random.chance(failBefore)) {
+      count('store unreachable before a commit');
+      throw new StoreUnavailableError('the simulated store is unreachable');
+    }
+    const result = await write();
+    if (random.chance(killAfter)) {
+      count('engine killed after a commit');
+      kill();
+      return never();
+    }
+    if (random.chance(failAfter)) {
+      count('answer of a commit lost');
+      throw new StoreUnavailableError('the answer of the simulated store was lost');
+    }
+    return process.whileAlive(Promise.resolve(result));
+  }
+
+  /** Delays are of whole milliseconds of simulated time; most operations take none. */
+  async #delay(): Promise<void> {
+    const { random, process, faults } = this.#options;
+    const { delayMs } = faults();
+    if (delayMs === 0 || random.chance(0.7)) return;
+    await new Promise<void>((resolve) => process.setTimer(random.int(1, delayMs), resolve));
+  }
+}
+
+const never = <T>() => new Promise<T>(() => {});

@@ -1,0 +1,219 @@
+// Random programs: functions drawn from a grammar, with the right answer known from a plain interpreter of the same grammar.
+
+import type { Random } from './random.ts';
+
+/** How a step's body behaves: it fails in its first `failures` attempts, then returns `value`. */
+export interface StepNode {
+  readonly kind: 'step';
+  readonly name: string;
+  readonly failures: number;
+  /** `exhausted`: fails in every attempt. `final`: throws NonRetryableError. */
+  readonly end: 'value' | 'exhausted' | 'final';
+  readonly value: number;
+  /** How long the body takes. */
+  readonly bodyMs: number;
+}
+
+export interface SleepNode {
+  readonly kind: 'sleep';
+  readonly name: string;
+  readonly ms: number;
+}
+
+export interface WaitNode {
+  readonly kind: 'wait';
+  readonly name: string;
+  readonly event: string;
+  /** Whether the event is sent at all; if not, the wait times out. */
+  readonly sent: boolean;
+  readonly matched: boolean;
+}
+
+export interface InvokeNode {
+  readonly kind: 'invoke' | 'invokeAsync';
+  readonly child: Program;
+}
+
+export interface ParallelNode {
+  readonly kind: 'parallel';
+  readonly name: string;
+  readonly branches: readonly (readonly Node[])[];
+  readonly concurrency: number | undefined;
+  readonly settle: boolean;
+}
+
+/** Runs a node and turns what it throws into its message. */
+export interface CatchNode {
+  readonly kind: 'catch';
+  readonly body: Node;
+}
+
+export type Node = StepNode | SleepNode | WaitNode | InvokeNode | ParallelNode | CatchNode;
+
+export interface Program {
+  readonly id: string;
+  readonly maxAttempts: number;
+  readonly nodes: readonly Node[];
+}
+
+export interface GrammarOptions {
+  readonly depth: number;
+  /** Nodes in one sequence, at most. */
+  readonly length: number;
+}
+
+/** Draws a program. Failures that nobody catches are rare enough that most programs complete. */
+export function drawProgram(random: Random, id: string, options: GrammarOptions = { depth: 3, length: 5 }): Program {
+  const maxAttempts = random.int(1, 3);
+  const names = new Names();
+  return { id, maxAttempts, nodes: drawNodes(random, id, maxAttempts, options, names) };
+}
+
+class Names {
+  #made = 0;
+  /** Names repeat now and then, as loops make them. */
+  next(random: Random, kind: string): string {
+    return random.chance(0.2) ? `${kind}-again` : `${kind}-${this.#made++}`;
+  }
+}
+
+function drawNodes(random: Random, id: string, maxAttempts: number, options: GrammarOptions, names: Names): Node[] {
+  return Array.from({ length: random.int(1, options.length) }, (_, i) =>
+    drawNode(random, `${id}.${i}`, maxAttempts, options, names),
+  );
+}
+
+function drawNode(random: Random, id: string, maxAttempts: number, options: GrammarOptions, names: Names): Node {
+  const inner = { depth: options.depth - 1, length: Math.max(1, options.length - 2) };
+  const drawn = random.unit();
+  if (drawn < 0.45) return drawStep(random, maxAttempts, names);
+  if (drawn < 0.57) return { kind: 'sleep', name: names.next(random, 'sleep'), ms: random.int(1, 20_000) };
+  if (drawn < 0.69) {
+    const wait: WaitNode = {
+      kind: 'wait',
+      name: names.next(random, 'wait'),
+      event: `event.${id}`,
+      sent: random.chance(0.75),
+      matched: random.chance(0.6),
+    };
+    return wait.sent ? wait : { kind: 'catch', body: wait };
+  }
+  if (options.depth > 0 && drawn < 0.8) {
+    const child = drawProgram(random, `${id}-child`, inner);
+    const node: InvokeNode = { kind: random.chance(0.75) ? 'invoke' : 'invokeAsync', child };
+    return random.chance(0.7) ? { kind: 'catch', body: node } : node;
+  }
+  if (options.depth > 0 && drawn < 0.95) {
+    const settle = random.chance(0.5);
+    const branches = Array.from({ length: random.int(1, 4) }, (_, i) => {
+      const nodes = drawNodes(random, `${id}.${i}`, maxAttempts, inner, names);
+      // With fail-fast, which of several failures comes first is a matter of time; so there no branch fails but the first.
+      return settle || i === 0
+        ? nodes
+        : nodes.map((node): Node => (node.kind === 'catch' ? node : { kind: 'catch', body: node }));
+    });
+    return {
+      kind: 'parallel',
+      name: names.next(random, 'parallel'),
+      branches,
+      concurrency: random.chance(0.3) ? random.int(1, 2) : undefined,
+      settle,
+    };
+  }
+  return { kind: 'catch', body: drawStep(random, maxAttempts, names) };
+}
+
+function drawStep(random: Random, maxAttempts: number, names: Names): StepNode {
+  const drawn = random.unit();
+  const end = drawn < 0.9 ? 'value' : drawn < 0.95 ? 'exhausted' : 'final';
+  return {
+    kind: 'step',
+    name: names.next(random, 'step'),
+    failures: end === 'value' ? Math.min(maxAttempts - 1, random.chance(0.3) ? random.int(1, 2) : 0) : 0,
+    end,
+    value: random.int(0, 1_000),
+    bodyMs: random.chance(0.5) ? 0 : random.int(1, 3_000),
+  };
+}
+
+// ── the plain interpreter ──
+
+export type Answer =
+  | { readonly status: 'completed'; readonly output: unknown }
+  | { readonly status: 'failed'; readonly message: string };
+
+class Thrown {
+  readonly message: string;
+  constructor(message: string) {
+    this.message = message;
+  }
+}
+
+/** What the program comes to, whatever crashes on the way. */
+export function answerOf(program: Program): Answer {
+  const result = evaluateAll(program.nodes);
+  return result instanceof Thrown
+    ? { status: 'failed', message: result.message }
+    : { status: 'completed', output: result };
+}
+
+function evaluateAll(nodes: readonly Node[]): unknown[] | Thrown {
+  const results: unknown[] = [];
+  for (const node of nodes) {
+    const result = evaluate(node);
+    if (result instanceof Thrown) return result;
+    results.push(result);
+  }
+  return results;
+}
+
+function evaluate(node: Node): unknown {
+  switch (node.kind) {
+    case 'step':
+      return node.end === 'value' ? node.value : new Thrown(`${node.name} failed`);
+    case 'sleep':
+      return 'slept';
+    case 'wait':
+      return node.sent ? node.event : new Thrown(`no ${node.event}`);
+    case 'invoke': {
+      const answer = answerOf(node.child);
+      return answer.status === 'completed' ? answer.output : new Thrown(`${node.child.id} failed`);
+    }
+    case 'invokeAsync':
+      return 'started';
+    case 'parallel': {
+      const results = node.branches.map(evaluateAll);
+      if (node.settle)
+        return results.map((result) => (result instanceof Thrown ? `settled: ${result.message}` : result));
+      return results.find((result) => result instanceof Thrown) ?? results;
+    }
+    case 'catch': {
+      const result = evaluate(node.body);
+      return result instanceof Thrown ? `caught: ${result.message}` : result;
+    }
+  }
+}
+
+/** Every program that this one may start, itself first. */
+export function withChildren(program: Program): Program[] {
+  const found = [program];
+  const visit = (node: Node) => {
+    if (node.kind === 'invoke' || node.kind === 'invokeAsync') found.push(...withChildren(node.child));
+    else if (node.kind === 'catch') visit(node.body);
+    else if (node.kind === 'parallel') for (const branch of node.branches) branch.forEach(visit);
+  };
+  program.nodes.forEach(visit);
+  return found;
+}
+
+/** The events that somebody must send for the program itself to go on; its children's are theirs. */
+export function awaitedEvents(program: Program): WaitNode[] {
+  const found: WaitNode[] = [];
+  const visit = (node: Node) => {
+    if (node.kind === 'wait' && node.sent) found.push(node);
+    else if (node.kind === 'catch') visit(node.body);
+    else if (node.kind === 'parallel') for (const branch of node.branches) branch.forEach(visit);
+  };
+  program.nodes.forEach(visit);
+  return found;
+}
