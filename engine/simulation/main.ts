@@ -15,6 +15,7 @@ const { values } = parseArgs({
 if (values.seed !== undefined) {
   const result = await simulate({ seed: Number(values.seed), trace: (line) => console.log(line) });
   for (const violation of result.violations) console.log(`VIOLATION ${violation.message}`);
+  for (const line of result.state) console.log(line);
   console.log(`history ${result.historyHash.slice(0, 16)}, ${result.runs} runs, ${result.commits} commits`);
   process.exit(result.violations.length === 0 ? 0 : 1);
 }

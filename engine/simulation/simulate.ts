@@ -5,7 +5,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { JsonText } from '@ironflow/core';
 import { isEnded } from '../src/kernel/run.ts';
 import { VirtualClock } from '../src/ports/virtual-clock.ts';
-import { type RunRow, runs } from '../src/store/tables.ts';
+import { type RunRow, runs, sessions, waits } from '../src/store/tables.ts';
 import { Checker, Violation } from './checker.ts';
 import { Cluster, calm, env, type Faults } from './cluster.ts';
 import { SimProcess } from './process.ts';
@@ -29,6 +29,8 @@ export interface SimulationResult {
   readonly runs: number;
   readonly bodyStarts: number;
   readonly faults: ReadonlyMap<string, number>;
+  /** Rows of the runs that have not ended, of their waits and of the sessions: for a reader of a failed seed. */
+  readonly state: readonly string[];
 }
 
 /** Faults happen for this long; then all runs have to come to their end. */
@@ -86,7 +88,21 @@ export async function simulate({ seed, trace }: SimulationOptions): Promise<Simu
     runs: rows.length,
     bodyStarts: checker.starts,
     faults: cluster.faultCounts,
+    state: violations.length === 0 ? [] : await stateOf(cluster, rows),
   };
+}
+
+async function stateOf(cluster: Cluster, rows: readonly RunRow[]): Promise<string[]> {
+  const all = { limit: 1_000_000 };
+  const [openWaits, known] = [
+    await cluster.store.scan({ table: waits, ...all }),
+    await cluster.store.scan({ table: sessions, ...all }),
+  ];
+  return [
+    ...rows.filter((row) => !isEnded(row)).map((row) => `run ${JSON.stringify(row)}`),
+    ...openWaits.map(({ row }) => `wait ${JSON.stringify(row)}`),
+    ...known.map(({ row }) => `session ${row.id} heard at ${row.heartbeatAt}, expires at ${row.expiresAt}`),
+  ];
 }
 
 async function allEnded(cluster: Cluster): Promise<boolean> {

@@ -71,7 +71,9 @@ describe('a run', () => {
     expect(await runOf(harness, runIds[0])).toMatchObject({ status: 'completed', output: [3, 'ok'], attempt: 1 });
     expect(starts.map((at) => at - (starts[0] ?? 0))).toEqual([0, 1_000, 3_000]);
     const steps = await harness.engine.getSteps(env, runIds[0] ?? '');
-    expect(steps.find(({ name }) => name === 'flaky')?.attempts.map(({ number, outcome }) => [number, outcome])).toEqual([
+    expect(
+      steps.find(({ name }) => name === 'flaky')?.attempts.map(({ number, outcome }) => [number, outcome]),
+    ).toEqual([
       [1, 'failed'],
       [2, 'failed'],
     ]);

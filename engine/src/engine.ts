@@ -130,7 +130,7 @@ export class Engine {
         }),
       sessionGuard: async (sessionId) => {
         const [session] = await store.get(sessions, [[sessionId]]);
-        if (session === null || session === undefined || session.row.expiresAt === null) return undefined;
+        if (session === null || session === undefined || session.row.expired) return undefined;
         return { table: sessions, key: [sessionId], expected: session.revision };
       },
       claimed: (run) => {

@@ -457,21 +457,27 @@ const noReason: Failure = {
 
 // The contract's own report of one job (a published worker), and its yield, which push responses carry too.
 
-export const yieldSchema = z.object({
-  step_id: stepId,
-  type: z.enum(['sleep', 'wait_for_event', 'invoke_function', 'invoke_function_async']),
-  until: instant.optional(),
-  event_filter: z
-    .object({
-      event: z.string().min(1),
+const yieldBase = { step_id: stepId };
+const yieldedCall = { ...yieldBase, function_id: z.string().min(1).max(limits.nameLengthMax), input: jsonValue.nullish() };
+
+export const yieldSchema = z.discriminatedUnion('type', [
+  z.object({ ...yieldBase, type: z.literal('sleep'), until: instant }),
+  z.object({
+    ...yieldBase,
+    type: z.literal('wait_for_event'),
+    event_filter: z.object({
+      event: z.string().min(1).max(limits.nameLengthMax),
       match: optional(z.string()),
       timeout: z.union([z.string(), z.number()]).nullish(),
-    })
-    .optional(),
-  function_id: optional(z.string()),
-  input: jsonValue.nullish(),
-  invoke_timeout_ms: z.number().positive().optional(),
-});
+    }),
+  }),
+  z.object({
+    ...yieldedCall,
+    type: z.literal('invoke_function'),
+    invoke_timeout_ms: optional(z.number().positive()),
+  }),
+  z.object({ ...yieldedCall, type: z.literal('invoke_function_async') }),
+]);
 
 const contractReportSchema = z.object({
   status: z.enum(['progress', 'completed', 'failed', 'yielded']),
@@ -479,14 +485,15 @@ const contractReportSchema = z.object({
   lease_token: z.string().optional(),
   output: jsonValue.optional(),
   error: failure.nullish(),
-  steps: z.array(recordSchema).max(limits.stepsPerReportMax).nullish(),
+  // A checkpoint has at most `stepsPerReportMax`; the last report has all that no checkpoint took.
+  steps: z.array(recordSchema).max(limits.stepsPerRunMax).nullish(),
   step_offset: count.optional(),
   yield: yieldSchema.nullish(),
 });
 
 /**
  * Reads a published worker's report on one job.
- * @param attempt - Attempt of the run, which its failed steps are counted by.
+ * @param fence - The fence in the job's name, for a report that carries none.
  * @throws {ValidationError}
  */
 export function contractReportFromJson(input: unknown, jobId: string, fence: number): Report {
@@ -517,9 +524,14 @@ export function contractReport(parts: {
     case 'failed':
       return { ...base, waits: [], end: { status: 'failed', error: parts.error ?? noReason } };
     case 'yielded':
+      if (parts.yield == null) {
+        throw new ValidationError('The job yields, but "yield" does not say what it waits for.', {
+          validationErrors: [{ path: 'yield', message: 'is missing' }],
+        });
+      }
       return {
         ...base,
-        waits: parts.yield == null ? [] : [waitFromYield(parts.yield, offset + records.length + 1)],
+        waits: [waitFromYield(parts.yield, offset + records.length + 1)],
         end: { status: 'suspended' },
       };
   }
@@ -527,12 +539,11 @@ export function contractReport(parts: {
 
 function waitFromYield(wire: z.output<typeof yieldSchema>, sequence: number): WaitRequest {
   const base = { stepId: wire.step_id, name: stepNameFromId(wire.step_id), wake: 0, sequence };
-  const input: Payload = { value: wire.input ?? null };
   switch (wire.type) {
     case 'sleep':
-      return { ...base, kind: 'sleep', until: wire.until ?? 0 };
+      return { ...base, kind: 'sleep', until: wire.until };
     case 'wait_for_event': {
-      const { event = '', match, timeout } = wire.event_filter ?? {};
+      const { event, match, timeout } = wire.event_filter;
       const timeoutMs =
         timeout == null || timeout === ''
           ? waitTimeoutMsDefault
@@ -543,12 +554,12 @@ function waitFromYield(wire: z.output<typeof yieldSchema>, sequence: number): Wa
       return {
         ...base,
         kind: 'invoke',
-        functionId: wire.function_id ?? '',
-        input,
+        functionId: wire.function_id,
+        input: { value: wire.input ?? null },
         timeoutMs: wire.invoke_timeout_ms ?? invokeTimeoutMsDefault,
       };
     case 'invoke_function_async':
-      return { ...base, kind: 'invoke_async', functionId: wire.function_id ?? '', input };
+      return { ...base, kind: 'invoke_async', functionId: wire.function_id, input: { value: wire.input ?? null } };
   }
 }
 

@@ -14,11 +14,13 @@ export interface LogOptions {
 /** Writes a line for each message of the level and above. */
 export function createLogger({ level, json, write, now }: LogOptions): Logger {
   const from = logLevels.indexOf(level);
-  const log = (at: LogLevel) => (message: string, fields: LogFields = {}) => {
-    if (logLevels.indexOf(at) < from) return;
-    const time = new Date(now()).toISOString();
-    write(json ? jsonLine(time, at, message, fields) : textLine(time, at, message, fields));
-  };
+  const log =
+    (at: LogLevel) =>
+    (message: string, fields: LogFields = {}) => {
+      if (logLevels.indexOf(at) < from) return;
+      const time = new Date(now()).toISOString();
+      write(json ? jsonLine(time, at, message, fields) : textLine(time, at, message, fields));
+    };
   return { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') };
 }
 
@@ -28,7 +30,9 @@ function jsonLine(time: string, level: LogLevel, message: string, fields: LogFie
 }
 
 function textLine(time: string, level: LogLevel, message: string, fields: LogFields): string {
-  const rest = Object.entries(fields).map(([name, value]) => `${name}=${value instanceof Error ? value.stack : JSON.stringify(value)}`);
+  const rest = Object.entries(fields).map(
+    ([name, value]) => `${name}=${value instanceof Error ? value.stack : JSON.stringify(value)}`,
+  );
   return `${time.slice(11, 23)} ${level.padEnd(5)} ${[message, ...rest].join(' ')}\n`;
 }
 

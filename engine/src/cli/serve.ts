@@ -49,7 +49,12 @@ export async function serve(args: readonly string[], program: Program): Promise<
       program.out(serveHelp);
       return 0;
     }
-    const logger = createLogger({ level: options.logLevel, json: options.logJson, write: program.err, now: () => Date.now() });
+    const logger = createLogger({
+      level: options.logLevel,
+      json: options.logJson,
+      write: program.err,
+      now: () => Date.now(),
+    });
     engine = await createEngine({
       dataDir: options.data,
       logger,
@@ -64,7 +69,10 @@ export async function serve(args: readonly string[], program: Program): Promise<
     const signal = await program.stopped();
     program.err(`\n${signal}: storing what is under way, then stopping.\n`);
     const inTime = await Promise.race([engine.close().then(() => true), program.after(SHUTDOWN_MS).then(() => false)]);
-    if (!inTime) program.err(`Not everything ended within ${SHUTDOWN_MS / 1000} s. What was acknowledged is stored; stopping now.\n`);
+    if (!inTime)
+      program.err(
+        `Not everything ended within ${SHUTDOWN_MS / 1000} s. What was acknowledged is stored; stopping now.\n`,
+      );
     return inTime ? 0 : 1;
   } catch (error) {
     await engine?.close().catch(() => {});
@@ -93,11 +101,14 @@ function readOptions(args: readonly string[], env: Program['env']): ServeOptions
   if (values.help) return 'help';
   const given = (value: string | undefined, name: string) => value ?? (env[name] === '' ? undefined : env[name]);
   const port = given(values.port, 'IRONFLOW_PORT') ?? '9123';
-  if (!/^\d+$/.test(port) || Number(port) > 65_535) throw new ValidationError(`--port is "${port}"; it must be a number from 0 to 65535.`);
+  if (!/^\d+$/.test(port) || Number(port) > 65_535)
+    throw new ValidationError(`--port is "${port}"; it must be a number from 0 to 65535.`);
   const logLevel = given(values['log-level'], 'IRONFLOW_LOG_LEVEL') ?? 'info';
-  if (!isLogLevel(logLevel)) throw new ValidationError(`--log-level is "${logLevel}"; it must be one of ${logLevels.join(', ')}.`);
+  if (!isLogLevel(logLevel))
+    throw new ValidationError(`--log-level is "${logLevel}"; it must be one of ${logLevels.join(', ')}.`);
   const publicUrl = values['public-url'];
-  if (publicUrl !== undefined && !URL.canParse(publicUrl)) throw new ValidationError(`--public-url is "${publicUrl}", which is not a URL.`);
+  if (publicUrl !== undefined && !URL.canParse(publicUrl))
+    throw new ValidationError(`--public-url is "${publicUrl}", which is not a URL.`);
   return {
     port: Number(port),
     host: given(values.host, 'IRONFLOW_HOST') ?? '127.0.0.1',
@@ -108,7 +119,10 @@ function readOptions(args: readonly string[], env: Program['env']): ServeOptions
     insecure: values.insecure ?? false,
     logLevel,
     logJson: values['log-json'] ?? false,
-    apiKeys: (env['IRONFLOW_API_KEY'] ?? '').split(',').map((key) => key.trim()).filter((key) => key !== ''),
+    apiKeys: (env['IRONFLOW_API_KEY'] ?? '')
+      .split(',')
+      .map((key) => key.trim())
+      .filter((key) => key !== ''),
     signingKey: given(undefined, 'IRONFLOW_SIGNING_KEY'),
   };
 }
@@ -139,7 +153,10 @@ function parseServeArgs(args: readonly string[]) {
 const isLogLevel = (text: string): text is LogLevel => (logLevels as readonly string[]).includes(text);
 
 function banner(url: string, data: string, { apiKeys, signingKey }: ServeOptions): string {
-  const keys = apiKeys.length === 0 ? 'none: only this machine may call' : `${apiKeys.length}, sent as "Authorization: Bearer <key>"`;
+  const keys =
+    apiKeys.length === 0
+      ? 'none: only this machine may call'
+      : `${apiKeys.length}, sent as "Authorization: Bearer <key>"`;
   return `
   Ironflow ${version}
 

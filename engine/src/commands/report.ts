@@ -80,6 +80,7 @@ class ReportedRun {
   readonly #ports: CommandPorts;
   readonly #before: RunRow;
   readonly #retries: { stepId: string; attempt: number; dueAt: number }[] = [];
+  readonly #reported = new Map<string, StepKind>();
   #run: RunRow;
   #broughtNews = false;
   /** Set when what was reported cannot stand: the run fails, whatever else the report says. */
@@ -93,8 +94,10 @@ class ReportedRun {
     this.#ports = ports;
   }
 
-  async record(record: StepRecord): Promise<void> {
+  async record(reported: StepRecord): Promise<void> {
     const tx = this.#tx;
+    const record = this.#input.reporter.retriesSteps ? reported : { ...reported, ...this.#place };
+    if (this.#isRepeated(record)) return;
     // The first try takes for granted that the step is new. Where it is not, the commit refuses and we come again and look.
     if (tx.attempt > 1 && (await this.#isRecorded(record))) return;
     this.#broughtNews = true;
@@ -115,6 +118,21 @@ class ReportedRun {
     await this.#recordFailure(record, failure);
   }
 
+  /** The published contract tells neither a step's attempt nor what its worker had been told by then: the lease does. */
+  get #place(): { readonly attempt: number; readonly wake: number } {
+    const { attempt, wakes, unseenWakes } = this.#before;
+    return { attempt, wake: wakes - unseenWakes };
+  }
+
+  /** Whether the report has it twice: parallels of one name share the ids of their steps. */
+  #isRepeated(record: StepRecord): boolean {
+    const key = `${record.status} ${record.attempt} ${record.stepId}`;
+    const kind = this.#reported.get(key);
+    if (kind === undefined) this.#reported.set(key, record.kind);
+    else if (kind !== record.kind) this.#fatal ??= contradiction(record, kind);
+    return kind !== undefined;
+  }
+
   /** Whether this attempt is stored already. If it is, and another one follows, the answer says so again. */
   async #isRecorded(record: StepRecord): Promise<boolean> {
     const tx = this.#tx;
@@ -123,6 +141,7 @@ class ReportedRun {
       if (step.kind !== record.kind) this.#fatal ??= contradiction(record, step.kind);
       return true;
     }
+    if (record.status === 'completed') return false;
     if ((await tx.get(attempts, [this.#run.id, record.stepId, record.attempt])) === null) return false;
     const wait = await tx.get(waits, [this.#run.id, record.stepId]);
     if (wait?.kind === 'retry') {
@@ -165,7 +184,8 @@ class ReportedRun {
 
   async begin(request: WaitRequest): Promise<void> {
     const failable = this.#input.reporter.failable(request.kind);
-    const begun = await beginWait(this.#tx, this.#run, request, { failable }, this.#ports);
+    const wake = this.#input.reporter.retriesSteps ? request.wake : this.#place.wake;
+    const begun = await beginWait(this.#tx, this.#run, { ...request, wake }, { failable }, this.#ports);
     this.#run = begun.run;
     this.#broughtNews ||= begun.isNew;
     this.#fatal ??= begun.fatal;
@@ -232,7 +252,7 @@ class ReportedRun {
 
   async #dropRetry(stepId: string): Promise<void> {
     const wait = await this.#tx.get(waits, [this.#run.id, stepId]);
-    if (wait === null) return;
+    if (wait?.kind !== 'retry') return;
     this.#tx.delete(waits, [this.#run.id, stepId]);
     // A retry that started before it was due (its worker counted the delay itself) was still open.
     if (wait.resolution === null) this.#run = { ...this.#run, openWaits: this.#run.openWaits - 1 };

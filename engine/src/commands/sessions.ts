@@ -1,9 +1,12 @@
 // A worker's session: registered, kept alive by heartbeats, expired when it falls silent.
-//   registered ──► alive ──(silence of leaseMs)──► its leases are released one by one ──► expired
-//                    ▲                                                                       │
-//                    └───────────────── heard of again (registers or polls) ◄────────────────┘
-//   S1. A session is marked expired only when no run is leased to it, so a crash in between leaves the rest to the next try.
-//   S2. A run is leased only to a session that is not marked expired, and both commits check the session's row.
+//
+//   alive ──silence of leaseMs──► expired, leases being released ──none left──► expired, nothing due
+//     ▲                                        │                                        │
+//     └────────────────────────── heard of again (registers, polls, heartbeat) ─────────┘
+//
+//   S1. A run is leased only to a session that is alive, and the commit checks the session's row.
+//   S2. Leases are released only after the session is marked expired, and it stays due until none is left. So no lease is
+//       given after the last look, and a crash in between leaves the rest to the next try.
 
 import { encodeJson, type JsonText } from '@ironflow/core';
 import type { WorkerHello } from '@ironflow/core/wire';
@@ -45,6 +48,7 @@ export async function registerSession(
     registeredAt: tx.now,
     heartbeatAt: tx.now,
     expiresAt: tx.now + leaseMs,
+    expired: false,
   };
   if (known === null) tx.insert(sessions, row);
   else tx.update(sessions, row);
@@ -57,7 +61,7 @@ export async function heartbeat(tx: Transaction, sessionId: string, ports: Comma
   const session = await tx.get(sessions, [sessionId]);
   if (session === null) return false;
   const expiresAt = tx.now + session.leaseMs;
-  tx.update(sessions, { ...session, heartbeatAt: tx.now, expiresAt });
+  tx.update(sessions, { ...session, heartbeatAt: tx.now, expiresAt, expired: false });
   tx.afterCommit(() => ports.outside.sessionExpiresAt(expiresAt));
   return true;
 }
@@ -69,7 +73,7 @@ export async function shortenSession(
   ports: CommandPorts,
 ): Promise<void> {
   const session = await tx.get(sessions, [sessionId]);
-  if (session === null || session.expiresAt === null || session.expiresAt <= at) return;
+  if (session === null || session.expired || session.expiresAt === null || session.expiresAt <= at) return;
   tx.update(sessions, { ...session, expiresAt: at });
   tx.afterCommit(() => ports.outside.sessionExpiresAt(at));
 }
@@ -81,27 +85,29 @@ export async function extendSession(
   ports: CommandPorts,
 ): Promise<void> {
   const session = await tx.get(sessions, [sessionId]);
-  if (session === null || session.expiresAt === null || session.expiresAt >= at) return;
+  if (session === null || session.expired || session.expiresAt === null || session.expiresAt >= at) return;
   tx.update(sessions, { ...session, expiresAt: at });
   tx.afterCommit(() => ports.outside.sessionExpiresAt(at));
 }
 
-/** Whether a session can be given a lease. The commit checks that it still can: expiry of the session and lease exclude each other. */
+/** Whether a session can be given a lease (S1). */
 export async function isSessionAlive(tx: Transaction, sessionId: string): Promise<boolean> {
   const session = await tx.get(sessions, [sessionId]);
-  return session !== null && session.expiresAt !== null;
+  return session !== null && !session.expired;
 }
 
-/** Whether the session's time is over, as of now. */
-export async function isSessionExpired(tx: Transaction, sessionId: string): Promise<boolean> {
-  const session = await tx.get(sessions, [sessionId]);
-  return session === null || session.expiresAt === null || session.expiresAt <= tx.now;
-}
-
-/** Marks a silent session expired, once nothing is leased to it. True when that is done, or no longer needed. */
+/** Marks a session expired whose time is over. True when its leases are to be released. */
 export async function expireSession(tx: Transaction, sessionId: string): Promise<boolean> {
   const session = await tx.get(sessions, [sessionId]);
-  if (session === null || session.expiresAt === null || session.expiresAt > tx.now) return true;
+  if (session === null || session.expiresAt === null || session.expiresAt > tx.now) return false;
+  if (!session.expired) tx.update(sessions, { ...session, expired: true });
+  return true;
+}
+
+/** Lets an expired session rest, once nothing is leased to it. True when nothing is left to do. */
+export async function finishExpiry(tx: Transaction, sessionId: string): Promise<boolean> {
+  const session = await tx.get(sessions, [sessionId]);
+  if (session === null || !session.expired || session.expiresAt === null) return true;
   const leased = await tx.scan({ table: runs, index: 'bySession', prefix: [sessionId], limit: 1 });
   if (leased.length > 0) return false;
   tx.update(sessions, { ...session, expiresAt: null });
@@ -129,7 +135,7 @@ export async function releaseLease(
 ): Promise<void> {
   const run = await tx.get(runs, [runId]);
   if (run === null || run.status !== 'running' || run.leaseSession !== sessionId || run.fence !== fence) return;
-  if (end.reason === 'expired' && !(await isSessionExpired(tx, sessionId))) return;
+  if (end.reason === 'expired' && (await isSessionAlive(tx, sessionId))) return;
   if (end.reason !== 'returned') recordLostLease(tx, run);
   const queued = queueRun(run, tx.now);
   tx.update(runs, queued);

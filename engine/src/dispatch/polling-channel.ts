@@ -190,6 +190,7 @@ export class PollingChannel implements WorkerChannel {
     if (this.#held?.answer !== answer) return;
     this.#held.timer.cancel();
     this.#held = undefined;
+    this.#room = 0; // until it polls again
     answer(nothing);
     if (this.#outbox.length > 0) this.#expectFetch();
   }

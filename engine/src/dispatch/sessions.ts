@@ -153,7 +153,7 @@ export class Sessions {
     if (connected !== undefined) return isPolling(connected) ? connected : undefined;
     const [found] = await this.#options.store.get(sessions, [[sessionId]]);
     if (found === null || found === undefined || found.row.transport !== 'polling') return undefined;
-    if (found.row.expiresAt === null && !(await this.renew(sessionId))) return undefined;
+    if (found.row.expired && !(await this.renew(sessionId))) return undefined;
     return this.#connectPolling(found.row);
   }
 

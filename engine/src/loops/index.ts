@@ -3,7 +3,7 @@
 import type { CommandPorts } from '../commands/ports.ts';
 import { purgeRun } from '../commands/purge.ts';
 import { expireDeadline } from '../commands/retry-run.ts';
-import { expireSession, releaseLease } from '../commands/sessions.ts';
+import { expireSession, finishExpiry, releaseLease } from '../commands/sessions.ts';
 import { fireTimer } from '../commands/timers.ts';
 import type { GroupCommit } from '../group-commit/index.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -117,15 +117,18 @@ export class Loops {
     const silent = await store.scan({ table: sessions, index: 'byExpiry', to: [now], limit: PAGE });
     let more = silent.length === PAGE;
     for (const { row: session } of silent) {
-      const leased = await store.scan({ table: runs, index: 'bySession', prefix: [session.id], limit: PAGE });
+      const sessionId = session.id;
+      if (!(await commit.run('expireSession', undefined, (tx) => expireSession(tx, sessionId)))) continue;
+      commands.outside.sessionExpired(sessionId);
+      const leased = await store.scan({ table: runs, index: 'bySession', prefix: [sessionId], limit: PAGE });
       await Promise.all(
         leased.map(({ row: { id: runId, fence } }) =>
           commit.run('releaseLease', runId, (tx) =>
-            releaseLease(tx, { runId, sessionId: session.id, fence, end: { reason: 'expired' } }, commands),
+            releaseLease(tx, { runId, sessionId, fence, end: { reason: 'expired' } }, commands),
           ),
         ),
       );
-      const done = await commit.run('expireSession', undefined, (tx) => expireSession(tx, session.id));
+      const done = await commit.run('finishExpiry', undefined, (tx) => finishExpiry(tx, sessionId));
       more ||= !done;
     }
     return more;

@@ -52,7 +52,9 @@ export interface WorkerView {
 /** Workers whose leases have not ended. */
 export async function listWorkers(store: Store, env: string, clock: Clock): Promise<WorkerView[]> {
   const rows = await store.scan({ table: sessions, index: 'byEnv', prefix: [env], limit: ALL });
-  const alive = rows.map(({ row }) => row).filter(({ expiresAt }) => expiresAt !== null && expiresAt > clock.now());
+  const alive = rows
+    .map(({ row }) => row)
+    .filter(({ expired, expiresAt }) => !expired && expiresAt !== null && expiresAt > clock.now());
   return Promise.all(
     alive.map(async (session) => ({
       id: session.id,

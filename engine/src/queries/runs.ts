@@ -199,9 +199,17 @@ export async function getSteps(store: Store, env: string, runId: string): Promis
       .filter(({ kind }) => kind !== 'run-retry')
       .map((row) => ({ order: [row.wake, row.sequence], view: waitView(row, attemptsOf(row.stepId)) })),
   ];
-  return views
+  const listed = views
     .sort(({ order: [a = 0, b = 0] }, { order: [c = 0, d = 0] }) => a - c || b - d)
-    .map(({ view }, i) => ({ ...view, sequence: i }));
+    .map(({ view }) => view);
+  const known = new Set(listed.map(({ id }) => id).concat(''));
+  for (const row of attemptRows.toReversed()) {
+    if (known.has(row.stepId)) continue;
+    known.add(row.stepId);
+    const next = listed.findIndex(({ startedAt = '' }) => startedAt > iso(row.startedAt ?? row.endedAt));
+    listed.splice(next < 0 ? listed.length : next, 0, failedStepView(row, attemptsOf(row.stepId)));
+  }
+  return listed.map((view, i) => ({ ...view, sequence: i }));
 }
 
 /** Attempts of the run as a whole: handlers that threw, leases that were lost. */
@@ -226,6 +234,23 @@ function stepView(row: StepRow, failed: readonly AttemptView[]): StepView {
     endedAt: iso(row.endedAt),
     durationMs: Math.max(0, row.endedAt - row.startedAt),
     ...(row.childRunId !== null && { childRunId: row.childRunId }),
+    attempts: failed,
+  };
+}
+
+/** A step that failed and has no result: by the published contract its run failed with it, or it runs again. */
+function failedStepView(row: AttemptRow, failed: readonly AttemptView[]): StepView {
+  return {
+    id: row.stepId,
+    runId: row.runId,
+    name: row.name,
+    type: 'run',
+    status: 'failed',
+    ...(row.error !== null && { error: failureFrom(row.error) }),
+    attempt: row.number,
+    sequence: 0,
+    ...(row.startedAt !== null && { startedAt: iso(row.startedAt) }),
+    endedAt: iso(row.endedAt),
     attempts: failed,
   };
 }

@@ -61,8 +61,10 @@ export const sessions = table({
     leaseMs: integer(),
     registeredAt: integer(),
     heartbeatAt: integer(),
-    /** When its leases end unless it is heard of before; null once they have ended. */
+    /** When its leases end unless it is heard of before; null once they have all been taken from it. */
     expiresAt: nullable(integer()),
+    /** Its time is over: it gets no more leases until it is heard of again. */
+    expired: boolean(),
   },
   key: ['id'],
   indexes: {

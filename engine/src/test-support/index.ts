@@ -3,8 +3,13 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseFunctionRegistration, type Report, type ReportAnswer, type WorkerLine } from '@ironflow/core/wire';
-import { capabilities } from '@ironflow/core/wire';
+import {
+  capabilities,
+  parseFunctionRegistration,
+  type Report,
+  type ReportAnswer,
+  type WorkerLine,
+} from '@ironflow/core/wire';
 import { type IronflowFunction, registrationOf } from '../../../src/function/index.ts';
 import { JobPool } from '../../../src/worker/job-pool.ts';
 import { Engine, type EngineSettings } from '../engine.ts';
@@ -20,7 +25,11 @@ export interface TestEngine {
   readonly engine: Engine;
   readonly clock: VirtualClock;
   readonly store: Store;
-  emit(name: string, data?: unknown, options?: { readonly idempotencyKey?: string }): Promise<{ eventId: string; runIds: readonly string[] }>;
+  emit(
+    name: string,
+    data?: unknown,
+    options?: { readonly idempotencyKey?: string },
+  ): Promise<{ eventId: string; runIds: readonly string[] }>;
   /** Connects a worker that executes these functions. */
   worker(functions: readonly IronflowFunction[], options?: TestWorkerOptions): Promise<TestWorker>;
 }
@@ -43,7 +52,12 @@ export const env = 'default';
 
 /** An engine on a memory store and a clock that is moved by hand. */
 export async function openTestEngine(
-  options: { readonly store?: Store; readonly clock?: VirtualClock; readonly settings?: EngineSettings; readonly logger?: Logger } = {},
+  options: {
+    readonly store?: Store;
+    readonly clock?: VirtualClock;
+    readonly settings?: EngineSettings;
+    readonly logger?: Logger;
+  } = {},
 ): Promise<TestEngine> {
   const clock = options.clock ?? new VirtualClock();
   const store = options.store ?? new MemoryStore();

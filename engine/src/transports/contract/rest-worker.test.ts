@@ -123,7 +123,10 @@ describe('registering a function', () => {
     const { created } = await engine.registerFunction({
       ...pullFunction('orders/process.v2', 'order.*'),
       description: 'everything',
-      triggers: [{ event: 'order.*', expression: 'event.data.total > 100' }, { event: 'tick', cron: '*/5 * * * *' }],
+      triggers: [
+        { event: 'order.*', expression: 'event.data.total > 100' },
+        { event: 'tick', cron: '*/5 * * * *' },
+      ],
       retry: { maxAttempts: 5, initialDelayMs: 100, backoffFactor: 1.5, maxDelayMs: 1_000 },
       timeoutMs: 60_000,
       concurrency: { limit: 3, key: 'event.data.customer' },
@@ -275,11 +278,14 @@ describe('an assignment', () => {
     });
   });
 
-  test.each([[null], ['text'], [0], [false], [[1, 'two']], [{}]])('carries event data %j as it was emitted', async (data) => {
-    const { engine, worker } = await openWithWorker();
-    await engine.start('go', data);
-    expect((await worker.take()).event.data).toEqual(data);
-  });
+  test.each([[null], ['text'], [0], [false], [[1, 'two']], [{}]])(
+    'carries event data %j as it was emitted',
+    async (data) => {
+      const { engine, worker } = await openWithWorker();
+      await engine.start('go', data);
+      expect((await worker.take()).event.data).toEqual(data);
+    },
+  );
 });
 
 describe('acknowledging a job', () => {
@@ -320,7 +326,11 @@ describe('the steps of a run', () => {
     const runId = await engine.start('go');
     const job = await worker.take();
     await worker.progress(job, [step(runId, 'a', { n: 1 }), step(runId, 'b')]);
-    await worker.progress(job, [step(runId, 'c', null), step(runId, 'publish:t', { eventId: 'msg_1', sequence: 4 })], 2);
+    await worker.progress(
+      job,
+      [step(runId, 'c', null), step(runId, 'publish:t', { eventId: 'msg_1', sequence: 4 })],
+      2,
+    );
     expect((await worker.yielded(job, sleepYield(`${runId}:nap:0`, soon()))).status).toBe(200);
     const resumed = await worker.take();
     expect(resumed).toMatchObject({ run_id: runId, attempt: 1 });
@@ -421,7 +431,9 @@ describe('the steps of a run', () => {
     const { engine, worker } = await openWithWorker();
     const runId = await engine.start('go');
     const job = await worker.take();
-    const ids = ['fan:0:a\\:b:0', 'back\\\\slash:0', 'größe 📦/x.y:0', 'compensate:charge:0'].map((id) => `${runId}:${id}`);
+    const ids = ['fan:0:a\\:b:0', 'back\\\\slash:0', 'größe 📦/x.y:0', 'compensate:charge:0'].map(
+      (id) => `${runId}:${id}`,
+    );
     await worker.progress(
       job,
       ids.map((id, i): Step => ({ ...step(runId, 'x', i), id })),
@@ -450,11 +462,13 @@ describe('the steps of a run', () => {
     ]);
     expect(status).toBe(200);
     expect(await engine.run(runId)).toMatchObject({ status: 'failed', error });
-    expect((await engine.steps(runId)).map(({ name }) => name)).toEqual([
-      'reserve',
-      'compensate:charge',
-      'compensate:reserve',
-    ]);
+    const steps = await engine.steps(runId);
+    expect(Object.fromEntries(steps.map(({ name, status }) => [name, status]))).toEqual({
+      reserve: 'STEP_STATUS_COMPLETED',
+      charge: 'STEP_STATUS_FAILED',
+      'compensate:charge': 'STEP_STATUS_FAILED',
+      'compensate:reserve': 'STEP_STATUS_COMPLETED',
+    });
     expect(await worker.poll(1)).toEqual([]);
   });
 });
@@ -714,7 +728,11 @@ describe('a yielded invoke', () => {
     await child.completed(job, { doubled: 4 });
     const resumed = await parent.take();
     expect(memoOf(resumed)).toEqual({ [`${runId}:lib/child:0`]: { doubled: 4 } });
-    expect(await engine.run(job.run_id)).toMatchObject({ status: 'completed', functionId: 'lib/child', input: { n: 2 } });
+    expect(await engine.run(job.run_id)).toMatchObject({
+      status: 'completed',
+      functionId: 'lib/child',
+      input: { n: 2 },
+    });
   });
 
   test('without an input gives the child null', async () => {

@@ -1,6 +1,14 @@
 // REST: the contract's paths for workers and clients, translated to the engine's use cases.
 
-import { assertSubject, encodeJson, IronflowError, limits, RunNotFoundError, ValidationError } from '@ironflow/core';
+import {
+  assertSubject,
+  encodeJson,
+  IronflowError,
+  isIronflowError,
+  limits,
+  RunNotFoundError,
+  ValidationError,
+} from '@ironflow/core';
 import {
   acknowledgeRequest,
   answerToJson,
@@ -17,6 +25,7 @@ import {
   resolutionToJson,
   workerHelloFromJson,
 } from '@ironflow/core/wire';
+import { z } from 'zod';
 import type { EmitInput } from '../../commands/emit.ts';
 import type { Engine } from '../../engine.ts';
 import { parseJobId } from '../../kernel/run.ts';
@@ -196,7 +205,11 @@ async function poll(request: RestRequest): Promise<Answer> {
   }
   const counted = exchange.query.get('poll');
   const number = counted === null || !Number.isSafeInteger(Number(counted)) ? undefined : Number(counted);
-  const answer = await engine.poll(workerId, { available, draining: exchange.query.has('draining'), number }, exchange.signal);
+  const answer = await engine.poll(
+    workerId,
+    { available, draining: exchange.query.has('draining'), number },
+    exchange.signal,
+  );
   if (answer === undefined) return restError(notRegistered(request));
   const { jobs, resolutions, revoked, conversational } = answer;
   if (jobs.length + resolutions.length + revoked.length === 0) return noContent;
@@ -232,13 +245,64 @@ async function acknowledge(request: RestRequest): Promise<Answer> {
 }
 
 async function reportJob(request: RestRequest): Promise<Answer> {
+  const { engine, exchange } = request;
+  const workerId = param(request, 'workerId');
   const jobId = param(request, 'jobId');
-  const input = await readJson(request.exchange, limits.reportBytesMax);
   const job = parseJobId(jobId);
   if (job === undefined) throw new RunNotFoundError(jobId);
-  const report = contractReportFromJson(input, jobId, job.fence);
-  const answer = await request.engine.report(param(request, 'workerId'), report);
+  let input: unknown;
+  let report: Report;
+  try {
+    input = await readJson(exchange, limits.reportBytesMax);
+    report = contractReportFromJson(input, jobId, job.fence);
+  } catch (error) {
+    const failed = hopelessReport(error, input, { jobId, fence: job.fence });
+    if (failed !== undefined) await engine.report(workerId, failed);
+    throw error;
+  }
+  const answer = await engine.report(workerId, report);
   return answer.status === 'refused' ? refused(answer) : json({});
+}
+
+const lastReport = z.object({
+  status: z.enum(['completed', 'failed', 'yielded']),
+  execution_seq: z.number().optional(),
+  lease_token: z.string().optional(),
+});
+
+/**
+ * The failure to store in place of a job's last report that cannot be stored. Its worker only logs the refusal and forgets
+ * the job: without this the run would be executed again and again, to the same end. A checkpoint is not the last word, but
+ * one that is too large or too deep to be read comes back within the last report.
+ */
+function hopelessReport(
+  error: unknown,
+  input: unknown,
+  job: { readonly jobId: string; readonly fence: number },
+): Report | undefined {
+  if (!isIronflowError(error)) return undefined;
+  const unread = error.code === 'PAYLOAD_TOO_LARGE' || error.code === 'LIMIT_EXCEEDED';
+  const { data: last } = lastReport.safeParse(input);
+  if (last === undefined && !unread) return undefined;
+  const { name, code, message, details } = error;
+  return {
+    ...job,
+    ...(last?.execution_seq !== undefined && { fence: last.execution_seq }),
+    leaseToken: last?.lease_token ?? '',
+    seenWakes: 0,
+    records: [],
+    waits: [],
+    end: {
+      status: 'failed',
+      error: {
+        name,
+        code,
+        message: `What the worker reported cannot be stored. ${message}`,
+        retryable: false,
+        ...(details && { details }),
+      },
+    },
+  };
 }
 
 function refused({ code, message }: { readonly code: string; readonly message: string }): Answer {
