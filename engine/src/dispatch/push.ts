@@ -63,7 +63,10 @@ export interface PushPorts {
   readonly handBack: (sessionId: string, assignment: Assignment) => Promise<void>;
 }
 
-/** Keeps one channel for each endpoint of an environment, as the registered functions say. */
+/**
+ * Keeps one channel for each endpoint of an environment, as the registered functions say. A channel outlives a change of
+ * its functions, for its requests stay open.
+ */
 export class PushDispatch {
   readonly #ports: PushPorts;
   readonly #poster = new HttpPoster();
@@ -97,35 +100,45 @@ export class PushDispatch {
       const served = wanted.get(url) ?? new Map<string, number>();
       wanted.set(url, served.set(definition.id, version));
     }
-    for (const [key, channel] of this.#channels) {
-      if (channel.env !== env || sameMap(channel.functions, wanted.get(channel.url))) continue;
-      this.#channels.delete(key);
-      this.#ports.dispatcher.detach(channel.sessionId);
-      void channel
-        .close()
-        .then(() => this.#ports.unregister(channel.sessionId))
-        .catch((error) => this.#ports.logger.error('an endpoint could not be let go', { url: channel.url, error }));
+    for (const channel of this.#channels.values()) {
+      if (channel.env === env && !wanted.has(channel.url)) wanted.set(channel.url, new Map());
     }
     for (const [url, served] of wanted) {
       const key = `${env} ${url}`;
-      if (this.#channels.has(key)) continue;
-      const channel = new PushChannel(
-        `push_${this.#ports.engineId}_${++this.#made}`,
-        env,
-        url,
-        served,
-        this.#ports,
-        this.#poster,
-      );
-      await this.#ports.register(env, channel.hello());
+      const known = this.#channels.get(key);
+      if (known !== undefined && sameMap(known.functions, served)) continue;
+      const channel = known ?? this.#open(env, url);
+      await this.#ports.register(env, channel.hello(served));
       this.#channels.set(key, channel);
+      this.#ports.dispatcher.detach(channel.sessionId);
+      channel.functions = served;
       this.#ports.dispatcher.attach(channel);
+      if (served.size === 0) void this.#letGo(key, channel);
     }
+  }
+
+  #open(env: string, url: string): PushChannel {
+    const sessionId = `push_${this.#ports.engineId}_${++this.#made}`;
+    return new PushChannel(sessionId, env, url, this.#ports, this.#poster);
+  }
+
+  /** Ends a channel that serves no function any more, once its open requests are answered. */
+  async #letGo(key: string, channel: PushChannel): Promise<void> {
+    await channel.answered();
+    if (this.#closed || channel.functions.size > 0 || this.#channels.get(key) !== channel) return;
+    this.#channels.delete(key);
+    this.#ports.dispatcher.detach(channel.sessionId);
+    await this.#ports
+      .unregister(channel.sessionId)
+      .catch((error) => this.#ports.logger.error('an endpoint could not be let go', { url: channel.url, error }));
   }
 }
 
 const sameMap = (a: ReadonlyMap<string, number | null>, b: ReadonlyMap<string, number> | undefined) =>
   b !== undefined && a.size === b.size && [...a].every(([key, value]) => b.get(key) === value);
+
+/** Requests open to one endpoint at a time when not told. */
+const ROOM = 50;
 
 /** Answers that say "not now" of the endpoint, and nothing of the run. */
 const NOT_NOW = new Set([429, 502, 503, 504]);
@@ -134,7 +147,8 @@ class PushChannel implements WorkerChannel {
   readonly sessionId: string;
   readonly env: string;
   readonly url: string;
-  readonly functions: ReadonlyMap<string, number | null>;
+  /** Only changed while the dispatcher does not have the channel. */
+  functions: ReadonlyMap<string, number | null> = new Map();
   readonly #ports: PushPorts;
   readonly #poster: HttpPoster;
   readonly #open = new Map<string, AbortController>();
@@ -148,30 +162,29 @@ class PushChannel implements WorkerChannel {
     sessionId: string,
     env: string,
     url: string,
-    functions: ReadonlyMap<string, number>,
     ports: PushPorts,
     poster: HttpPoster,
   ) {
     this.sessionId = sessionId;
     this.env = env;
     this.url = url;
-    this.functions = functions;
     this.#ports = ports;
     this.#poster = poster;
-    this.#room = ports.settings.concurrency ?? 50;
+    this.#room = ports.settings.concurrency ?? ROOM;
   }
 
   get room(): number {
     return this.#restTimer !== undefined || this.#closed ? 0 : this.#room;
   }
 
-  hello(): WorkerHello {
+  /** How it registers to serve these functions. */
+  hello(functions: ReadonlyMap<string, number>): WorkerHello {
     return {
       workerId: this.sessionId,
       hostname: new URL(this.url).host,
-      functionIds: [...this.functions.keys()],
-      functionVersions: Object.fromEntries([...this.functions].map(([id, version]) => [id, version ?? 0])),
-      jobsMax: this.#room,
+      functionIds: [...functions.keys()],
+      functionVersions: Object.fromEntries(functions),
+      jobsMax: this.#ports.settings.concurrency ?? ROOM,
       labels: { endpoint: this.url },
       version: { sdk: '', runtime: '' },
       capabilities: [],
@@ -212,11 +225,16 @@ class PushChannel implements WorkerChannel {
     this.#ports.dispatcher.roomChanged(this);
   }
 
+  /** Resolves once no request is open. */
+  async answered(): Promise<void> {
+    while (this.#working.size > 0) await Promise.allSettled(this.#working);
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     this.#restTimer?.cancel();
     for (const controller of this.#open.values()) controller.abort(new Error('the engine is shutting down'));
-    await Promise.allSettled(this.#working);
+    await this.answered();
   }
 
   async #call(assignment: Assignment): Promise<void> {
@@ -309,13 +327,14 @@ function readAnswer(body: string, assignment: Assignment): { readonly report: Re
 }
 
 function wireError({ message, code, retryable, details }: Failure): Readonly<Record<string, unknown>> {
+  const cause = details?.['cause'] as { readonly message?: unknown } | undefined; // as childFailure made it
   return {
     message,
     code,
     retryable,
     function_id: details?.['functionId'],
     child_run_id: details?.['childRunId'],
-    cause: details?.['cause'],
+    cause: cause?.message,
   };
 }
 

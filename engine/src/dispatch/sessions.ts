@@ -242,6 +242,7 @@ export class Sessions {
 
   #keepRenewing(row: SessionRow): void {
     const { clock, logger } = this.#options;
+    this.#renewals.get(row.id)?.cancel();
     this.#renewals.set(
       row.id,
       clock.setTimer(row.leaseMs / 3, () => {

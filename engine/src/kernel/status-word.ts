@@ -12,9 +12,30 @@ export const wireStatus: Readonly<Record<RunStatus, WireRunStatus>> = {
   cancelled: 'cancelled',
 };
 
-const fromWire = new Map(Object.entries(wireStatus).map(([status, word]) => [word as string, status as RunStatus]));
+/** What a listing asks for: runs of one status, or of one that no run of this engine is in. */
+export type StatusFilter = RunStatus | 'never';
 
-/** Reads a status as any client writes it: `failed`, `FAILED`, `RUN_STATUS_FAILED`. Undefined when it is none. */
-export function statusFromWire(word: string): RunStatus | undefined {
-  return fromWire.get(word.toLowerCase().replace(/^run_status_/, ''));
+const fromWire = new Map<string, StatusFilter | 'any'>([
+  ...Object.entries(wireStatus).map(([status, word]) => [word, status as RunStatus] as const),
+  ['unspecified', 'any'],
+  ['paused', 'never'],
+  ['waiting_for_capacity', 'never'],
+]);
+
+/** The contract's numbers for them. */
+const fromNumber: readonly string[] = [
+  'unspecified',
+  'pending',
+  'running',
+  'completed',
+  'failed',
+  'cancelled',
+  'paused',
+  'waiting_for_capacity',
+  'waiting',
+];
+
+/** Reads a status as any client writes it: `failed`, `FAILED`, `RUN_STATUS_FAILED`, `4`. Undefined when it is none. */
+export function statusFilterFromWire(word: string): StatusFilter | 'any' | undefined {
+  return fromWire.get(fromNumber[Number(word)] ?? word.toLowerCase().replace(/^run_status_/, ''));
 }

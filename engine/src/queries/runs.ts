@@ -8,14 +8,13 @@ import {
   ValidationError,
 } from '@ironflow/core';
 import type { Failure } from '@ironflow/core/wire';
-import { type WireRunStatus, wireStatus } from '../kernel/status-word.ts';
+import { type StatusFilter, type WireRunStatus, wireStatus } from '../kernel/status-word.ts';
 import type { Scan, Store } from '../store/port.ts';
 import {
   type AttemptRow,
   attempts,
   events,
   type RunRow,
-  type RunStatus,
   runs,
   type StepRow,
   steps,
@@ -111,7 +110,7 @@ async function eventData(store: Store, eventId: string): Promise<JsonText> {
 
 export interface ListRunsOptions {
   readonly functionId?: string | undefined;
-  readonly status?: RunStatus | undefined;
+  readonly status?: StatusFilter | undefined;
   readonly limit?: number | undefined;
   readonly cursor?: string | undefined;
 }
@@ -127,6 +126,7 @@ export async function listRuns(store: Store, env: string, options: ListRunsOptio
   const limit = Math.min(options.limit ?? limits.pageSizeDefault, limits.pageSizeMax);
   const before = options.cursor === undefined ? undefined : cursorFrom(options.cursor);
   const { functionId, status } = options;
+  if (status === 'never') return { runs: [], totalCount: 0 };
   const range: Scan<RunRow> =
     functionId !== undefined
       ? { table: runs, index: 'byFunction', prefix: [env, functionId], limit: ALL }

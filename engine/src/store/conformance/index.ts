@@ -1,8 +1,9 @@
 // What every store adapter promises, as tests. An adapter's own test file calls `describeStore` with a way to open it.
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { emptyWriteSet, type Guard, type Put, type Store, type WriteSet } from '../port.ts';
+import { emptyWriteSet, type Guard, type Store, type WriteSet } from '../port.ts';
 import { entries, type Item, item, items, parts } from './schema.ts';
+import { insert, update, writeSet } from './write-sets.ts';
 
 export interface StoreHarness {
   /** A second store on the same data, if the adapter allows one: another committer. */
@@ -13,9 +14,6 @@ export interface StoreHarness {
   destroy(): Promise<void>;
 }
 
-export const writeSet = (part: Partial<WriteSet>): WriteSet => ({ ...emptyWriteSet, ...part });
-export const insert = (row: Item, revision = 1): Put => ({ table: items, row, expected: null, revision });
-export const update = (row: Item, expected: number): Put => ({ table: items, row, expected, revision: expected + 1 });
 const entry = (book: string, id: string, topic = 't') => ({ log: entries, row: { book, id, topic, body: '{}' } });
 
 export function describeStore(name: string, open: () => Promise<StoreHarness>): void {

@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, expect, test } from 'vitest';
-import { describeStore, insert, writeSet } from '../conformance/index.ts';
+import { describeStore } from '../conformance/index.ts';
 import { expectEqualToModel } from '../conformance/random-programs.ts';
 import { item, items, schema } from '../conformance/schema.ts';
+import { insert, writeSet } from '../conformance/write-sets.ts';
 import { SqliteStore } from './index.ts';
 import { initialMigration } from './migrations.ts';
 

@@ -364,7 +364,7 @@ export class PublishedWorker {
   }
 
   /** One poll (5.3): the jobs of a 200, none for a 204. */
-  async poll(available: number, signal?: AbortSignal): Promise<readonly Assignment[]> {
+  async poll(available: number, signal?: AbortSignal): Promise<Assignment[]> {
     const reply = await this.request('GET', `/jobs?available=${available}`, undefined, signal);
     if (reply.status === 204) return [];
     if (reply.status !== 200) throw new Error(`a poll was answered ${reply.status}: ${reply.text}`);

@@ -248,6 +248,22 @@ describe('a poll', () => {
   });
 });
 
+describe('a worker that dies while its poll is held', () => {
+  test('attracts no job: another gets it at once', async () => {
+    const { engine, worker: dead } = await openWithWorker({}, { pollMs: 60_000, reconnectMs: 60_000 });
+    const killed = new AbortController();
+    const broken = dead.poll(5, killed.signal).catch((error: unknown) => error);
+    const other = await PublishedWorker.start(engine, [pullFunction('f', 'go')]);
+    const held = other.poll(5);
+    killed.abort();
+    await broken;
+    const started = [await engine.start('go'), await engine.start('go'), await engine.start('go')];
+    const jobs = await inTime(held, 'the first jobs');
+    while (jobs.length < 3) jobs.push(...(await inTime(other.poll(5), 'the other jobs')));
+    expect(jobs.map(({ run_id }) => run_id)).toEqual(started);
+  });
+});
+
 describe('an assignment', () => {
   test('carries the run, the event and the fence in the forms of the contract', async () => {
     const { engine, worker } = await openWithWorker();

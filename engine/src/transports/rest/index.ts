@@ -29,7 +29,7 @@ import { z } from 'zod';
 import type { EmitInput } from '../../commands/emit.ts';
 import type { Engine } from '../../engine.ts';
 import { parseJobId } from '../../kernel/run.ts';
-import { statusFromWire } from '../../kernel/status-word.ts';
+import { statusFilterFromWire } from '../../kernel/status-word.ts';
 import { version } from '../../version.ts';
 import { type Answer, type Exchange, json, jsonText, noContent, publicError, readJson, statusOf } from '../exchange.ts';
 
@@ -138,8 +138,8 @@ async function listRuns({ engine, env, exchange }: RestRequest): Promise<Answer>
 /** Reads the filters of a listing. @throws {ValidationError} */
 export function readListRuns(input: unknown) {
   const { status: word, ...options } = parseInput(listRunsRequest, input, 'listing of runs');
-  const status = word === undefined ? undefined : statusFromWire(String(word));
-  if (word !== undefined && status === undefined) {
+  const status = word === undefined ? 'any' : statusFilterFromWire(String(word));
+  if (status === undefined) {
     throw new ValidationError(
       `status "${word}" is not a run status. Use pending, running, waiting, completed, failed or cancelled.`,
       {
@@ -147,7 +147,7 @@ export function readListRuns(input: unknown) {
       },
     );
   }
-  return { ...options, status };
+  return { ...options, status: status === 'any' ? undefined : status };
 }
 
 async function runSteps(request: RestRequest): Promise<Answer> {

@@ -1,0 +1,62 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { fileURLToPath } from 'node:url';
+
+/** A process of the benchmark, ended with it. */
+export class Child {
+  readonly #process: ChildProcess;
+
+  constructor(script: string, args: readonly string[]) {
+    const path = fileURLToPath(new URL(script, import.meta.url));
+    this.#process = spawn(process.execPath, ['--conditions=ironflow-source', path, ...args], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: { ...process.env, IRONFLOW_LOG_LEVEL: 'error', NODE_ENV: 'production' },
+    });
+    process.once('exit', () => this.#process.kill('SIGKILL'));
+  }
+
+  cpuSeconds(): number {
+    return cpuSecondsOf(this.#process.pid ?? 0);
+  }
+
+  async stop(): Promise<void> {
+    const ended = new Promise((resolve) => this.#process.once('exit', resolve));
+    this.#process.kill('SIGTERM');
+    await ended;
+  }
+}
+
+/** User and system time of a process, from /proc; 0 where there is none. */
+function cpuSecondsOf(pid: number): number {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
+    return (Number(fields[11]) + Number(fields[12])) / 100;
+  } catch {
+    return 0;
+  }
+}
+
+export function ownCpuSeconds(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+}
+
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
+    });
+  });
+}
+
+export async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
+  const endAt = performance.now() + 20_000;
+  while (!(await holds().catch(() => false))) {
+    if (performance.now() > endAt) throw new Error(`not within 20 s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
