@@ -10,6 +10,7 @@ import {
 import {
   type Failure,
   type JobEvent,
+  type MemoEntry,
   payloadText,
   payloadValue,
   type StepKind,
@@ -27,6 +28,8 @@ export interface BegunWait {
   readonly run: RunRow;
   /** False when it was begun before. */
   readonly isNew: boolean;
+  /** How it ended, when it was met at once. */
+  readonly met?: MemoEntry;
   /** Set when the wait failed at once and its worker's contract cannot tell the function: the run must fail. */
   readonly fatal?: Failure;
 }
@@ -208,13 +211,13 @@ class WaitToBegin {
   #metAtOnce(kind: StepKind, outcome: WaitOutcome, childRunId: string | null = null): BegunWait {
     const { stepId, name } = this.#request;
     const wakes = this.#run.wakes + 1;
-    recordMetWait(
+    const met = recordMetWait(
       this.#tx,
       { runId: this.#run.id, stepId, name, kind, createdAt: this.#tx.now, childRunId },
       wakes,
       outcome,
     );
-    return { run: { ...this.#run, wakes, unseenWakes: this.#run.unseenWakes + 1 }, isNew: true };
+    return { run: { ...this.#run, wakes, unseenWakes: this.#run.unseenWakes + 1 }, isNew: true, met };
   }
 
   async #runEvent(): Promise<unknown> {

@@ -81,6 +81,8 @@ class ReportedRun {
   readonly #before: RunRow;
   readonly #retries: { stepId: string; attempt: number; dueAt: number }[] = [];
   readonly #reported = new Map<string, StepKind>();
+  /** Waits of this report that were met at once; the store does not have them yet. */
+  readonly #metNow: Resolution[] = [];
   #run: RunRow;
   #broughtNews = false;
   /** Set when what was reported cannot stand: the run fails, whatever else the report says. */
@@ -189,6 +191,7 @@ class ReportedRun {
     this.#run = begun.run;
     this.#broughtNews ||= begun.isNew;
     this.#fatal ??= begun.fatal;
+    if (begun.met !== undefined) this.#metNow.push({ kind: 'settled', wake: begun.met.wake, entry: begun.met });
   }
 
   async end(): Promise<ReportAnswer> {
@@ -236,10 +239,10 @@ class ReportedRun {
   async #answer(ended: boolean): Promise<ReportAnswer> {
     const { report, reporter } = this.#input;
     const behind = reporter.goesOn && !ended && this.#run.wakes > report.seenWakes;
-    const resolutions: readonly Resolution[] = behind
-      ? await resolutionsSince(this.#tx, this.#run.id, report.seenWakes)
-      : [];
-    return { status: 'accepted', ended, retries: this.#retries, resolutions };
+    if (!behind) return { status: 'accepted', ended, retries: this.#retries, resolutions: [] };
+    const earlier = this.#before.wakes > report.seenWakes;
+    const stored = earlier ? await resolutionsSince(this.#tx, this.#run.id, report.seenWakes) : [];
+    return { status: 'accepted', ended, retries: this.#retries, resolutions: [...stored, ...this.#metNow] };
   }
 
   #writeIfChanged(run: RunRow): void {

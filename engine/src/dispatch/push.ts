@@ -158,13 +158,7 @@ class PushChannel implements WorkerChannel {
   #rests = 0;
   #closed = false;
 
-  constructor(
-    sessionId: string,
-    env: string,
-    url: string,
-    ports: PushPorts,
-    poster: HttpPoster,
-  ) {
+  constructor(sessionId: string, env: string, url: string, ports: PushPorts, poster: HttpPoster) {
     this.sessionId = sessionId;
     this.env = env;
     this.url = url;

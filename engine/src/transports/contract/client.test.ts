@@ -80,7 +80,13 @@ describe('TriggerSync', () => {
     expect(body).toEqual({
       eventId: job.event.id,
       results: [
-        { runId: job.run_id, functionId: 'f', status: 'completed', output: { doubled: 2 }, durationMs: expect.any(Number) },
+        {
+          runId: job.run_id,
+          functionId: 'f',
+          status: 'completed',
+          output: { doubled: 2 },
+          durationMs: expect.any(Number),
+        },
       ],
     });
   });
@@ -108,7 +114,10 @@ describe('TriggerSync', () => {
 
   test('answers with no results when nobody listens', async () => {
     const { engine } = await openWithWorker();
-    expect((await sync(engine, { event: 'nobody.listens' })).body).toEqual({ eventId: expect.any(String), results: [] });
+    expect((await sync(engine, { event: 'nobody.listens' })).body).toEqual({
+      eventId: expect.any(String),
+      results: [],
+    });
   });
 });
 
@@ -120,7 +129,12 @@ describe('GetRun', () => {
     const [runId] = runIds;
     const { body } = await engine.rpc('GetRun', { id: runId });
     const asked = { id: runId, functionId: 'f', eventId, attempt: 1, maxAttempts: 5, input: { n: 1 } };
-    expect(body).toMatchObject({ ...asked, status: 'pending', createdAt: expect.any(String), updatedAt: expect.any(String) });
+    expect(body).toMatchObject({
+      ...asked,
+      status: 'pending',
+      createdAt: expect.any(String),
+      updatedAt: expect.any(String),
+    });
     for (const absent of ['output', 'error', 'startedAt', 'endedAt']) expect(body).not.toHaveProperty(absent);
 
     const worker = await PublishedWorker.start(engine, [pullFunction('f', 'go', { retry: { maxAttempts: 5 } })]);
@@ -137,7 +151,10 @@ describe('GetRun', () => {
   test('of a run that is not there is a not_found', async () => {
     const engine = await ContractEngine.open();
     const { status, body } = await engine.rpc('GetRun', { id: 'run_unknown' });
-    expect({ status, body }).toMatchObject({ status: 404, body: { code: 'not_found', message: expect.stringContaining('run_unknown') } });
+    expect({ status, body }).toMatchObject({
+      status: 404,
+      body: { code: 'not_found', message: expect.stringContaining('run_unknown') },
+    });
   });
 });
 
@@ -234,7 +251,10 @@ describe('CancelRun', () => {
     const pending = await engine.start('go-f');
     for (const id of [waiting, running, pending]) {
       const { status, body } = await engine.rpc('CancelRun', { id, reason: 'not needed' });
-      expect({ status, body }).toMatchObject({ status: 200, body: { id, status: 'cancelled', endedAt: expect.any(String) } });
+      expect({ status, body }).toMatchObject({
+        status: 200,
+        body: { id, status: 'cancelled', endedAt: expect.any(String) },
+      });
       expect((await engine.rpc('CancelRun', { id, reason: 'again' })).body).toEqual(body);
     }
     expect(await worker.poll(5)).toEqual([]);
@@ -267,7 +287,8 @@ describe('the small calls', () => {
 
   test('RegisterFunction answers with the function and whether it is new', async () => {
     const engine = await ContractEngine.open();
-    const ask = () => engine.rpc('RegisterFunction', { id: 'f', endpointUrl: 'http://127.0.0.1:1/x', preferredMode: 'push' });
+    const ask = () =>
+      engine.rpc('RegisterFunction', { id: 'f', endpointUrl: 'http://127.0.0.1:1/x', preferredMode: 'push' });
     expect(await ask()).toMatchObject({ status: 200, body: { created: true, function: { id: 'f' } } });
     expect(await ask()).toMatchObject({ status: 200, body: { created: false, function: { id: 'f' } } });
   });
