@@ -16,8 +16,12 @@ export class Child {
     process.once('exit', () => this.#process.kill('SIGKILL'));
   }
 
+  get pid(): number {
+    return this.#process.pid ?? 0;
+  }
+
   cpuSeconds(): number {
-    return cpuSecondsOf(this.#process.pid ?? 0);
+    return cpuSecondsOf(this.pid);
   }
 
   async stop(): Promise<void> {
