@@ -17,20 +17,19 @@ export const durationMsMax = 366 * 86_400_000;
  */
 export function parseDuration(duration: Duration, what = 'duration'): number {
   const ms = typeof duration === 'number' ? duration : msFromText(duration);
-  if (ms === undefined || !Number.isFinite(ms) || ms <= 0) {
+  const shown = typeof duration === 'string' ? JSON.stringify(duration) : String(duration);
+  if (ms === undefined || Number.isNaN(ms) || ms <= 0) {
     throw new ValidationError(
-      `${what} is ${JSON.stringify(duration)}, which is not a positive duration. ` +
+      `${what} is ${shown}, which is not a positive duration. ` +
         'Use milliseconds as a number, or text such as "500ms", "30s", "5m", "1h" or "7d".',
     );
   }
-  if (ms > durationMsMax) {
-    throw new ValidationError(`${what} is ${JSON.stringify(duration)}, longer than the 366 days allowed.`);
-  }
+  if (ms > durationMsMax) throw new ValidationError(`${what} is ${shown}, longer than the 366 days allowed.`);
   return Math.ceil(ms);
 }
 
-function msFromText(text: string): number | undefined {
-  const parts = DURATION_TEXT.exec(text.trim());
+function msFromText(text: unknown): number | undefined {
+  const parts = typeof text === 'string' ? DURATION_TEXT.exec(text.trim()) : null;
   const unitMs = parts?.[2] === undefined ? undefined : UNIT_MS[parts[2]];
   return parts === null || unitMs === undefined ? undefined : Number(parts[1]) * unitMs;
 }

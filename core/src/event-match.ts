@@ -55,10 +55,18 @@ function pathText(keys: readonly string[]): string {
 }
 
 function keysFromPathText(path: string): string[] {
-  return path.split(/(?<!\\)\./).map((key) => key.replace(/\\(.)/g, '$1'));
+  const keys = path.match(/(?:^|\.)(?:\\.|[^\\.])*/gs) ?? [];
+  return keys.map((key, i) => (i === 0 ? key : key.slice(1)).replace(/\\(.)/gs, '$1'));
 }
 
 function literal(text: string): JsonText {
-  if (!text.startsWith("'")) return canonicalJson(JSON.parse(text));
-  return canonicalJson(text.slice(1, -1).replace(/\\(.)/g, '$1'));
+  if (text.startsWith("'")) return canonicalJson(text.slice(1, -1).replace(/\\(.)/gs, '$1'));
+  try {
+    return canonicalJson(JSON.parse(text));
+  } catch (cause) {
+    throw new ValidationError(
+      `match compares with ${text}, which is no literal. Write text as JSON does, or in single quotes.`,
+      { cause },
+    );
+  }
 }

@@ -39,14 +39,19 @@ export function retryPolicyFrom(config: RetryConfig | undefined, what = 'retry')
     });
   if (!Number.isInteger(policy.maxAttempts) || policy.maxAttempts < 1)
     throw wrong('maxAttempts', 'a whole number of at least 1');
-  if (!(policy.initialDelayMs >= 0)) throw wrong('initialDelayMs', '0 or more milliseconds');
-  if (!(policy.backoffFactor >= 1)) throw wrong('backoffFactor', 'at least 1');
-  if (!(policy.maxDelayMs >= 0)) throw wrong('maxDelayMs', '0 or more milliseconds');
+  if (!isAtLeast(policy.initialDelayMs, 0)) throw wrong('initialDelayMs', '0 or more milliseconds');
+  if (!isAtLeast(policy.backoffFactor, 1)) throw wrong('backoffFactor', 'at least 1');
+  if (!isAtLeast(policy.maxDelayMs, 0)) throw wrong('maxDelayMs', '0 or more milliseconds');
   return policy;
 }
 
 /** The delay after failed attempt number `attempt` (from 1), in milliseconds: exponential backoff with a cap. */
 export function retryDelayMs(policy: RetryPolicy, attempt: number): number {
+  // A factor grows past every number after enough attempts; nothing times that would be NaN.
+  if (policy.initialDelayMs === 0) return 0;
   const delay = policy.initialDelayMs * policy.backoffFactor ** (attempt - 1);
   return Math.round(Math.min(delay, policy.maxDelayMs));
 }
+
+/** Infinity does not survive JSON, which is how a policy reaches the engine. */
+const isAtLeast = (value: number, least: number) => Number.isFinite(value) && value >= least;

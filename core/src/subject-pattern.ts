@@ -8,7 +8,8 @@ export function isPattern(text: string): boolean {
 }
 
 /**
- * Refuses what cannot be an event name: empty, too long, control characters, or (where `pattern` is false) a wildcard.
+ * Refuses what cannot be the name of an event or a function: empty, too long, control characters, half characters, or (where
+ * `pattern` is false) a wildcard.
  * @throws {ValidationError}
  */
 export function assertSubject(text: string, what: string, options: { readonly pattern: boolean }): void {
@@ -21,6 +22,8 @@ function problemOf(text: string, patternAllowed: boolean): string | undefined {
   if (text.length > limits.nameLengthMax) return `is longer than ${limits.nameLengthMax} characters. Shorten it.`;
   // biome-ignore lint/suspicious/noControlCharactersInRegex: refusing control characters is the point
   if (/[\u0000-\u001f\u007f]/.test(text)) return 'contains a control character. Use printable text.';
+  // A store that keeps text as UTF-8 would give it back as another one.
+  if (!text.isWellFormed()) return 'contains half of a surrogate pair. Cut text between characters.';
   const tokens = text.split('.');
   const wildcard = tokens.findIndex((token) => token === '*' || token === '>');
   if (wildcard >= 0 && !patternAllowed) return 'contains a wildcard. An event has one exact name.';

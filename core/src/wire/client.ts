@@ -4,9 +4,13 @@ import { z } from 'zod';
 import { limits } from '../limits.ts';
 import { eitherCase, jsonValue, optional } from './parse.ts';
 
+/** A number whose zero means that it is not given, as in Protobuf's JSON. */
+const optionalNumber = <T extends z.ZodType>(inner: T) =>
+  z.preprocess((input) => (input === 0 || input === '0' ? undefined : input), optional(inner));
+
 const emitFields = {
   data: jsonValue.nullish(),
-  version: optional(z.number().int().min(1).max(2_147_483_647)),
+  version: optionalNumber(z.number().int().min(1).max(2_147_483_647)),
   idempotencyKey: optional(z.string().max(limits.nameLengthMax)),
   metadata: z.record(z.string(), z.unknown()).nullish(),
 };
@@ -29,7 +33,7 @@ export const cancelRunRequest = eitherCase({
 export const listRunsRequest = eitherCase({
   functionId: optional(z.string()),
   status: optional(z.union([z.string(), z.number()])),
-  limit: optional(z.coerce.number().int().min(1)),
+  limit: optionalNumber(z.coerce.number().int().min(1)),
   cursor: optional(z.string()),
 });
 

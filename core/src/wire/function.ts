@@ -89,6 +89,7 @@ export const functionTimeoutMsDefault = 600_000;
  */
 export function parseFunctionRegistration(input: unknown): FunctionDefinition {
   const request = parseInput(registerFunctionRequest, input, 'function registration');
+  assertSubject(request.id, 'The function id', { pattern: false });
   const triggers = request.triggers ?? [];
   for (const [i, { event, cron }] of triggers.entries()) {
     if (event === undefined && cron === undefined) {

@@ -185,7 +185,12 @@ export function resolutionToJson(resolution: Resolution): string {
 
 // ── reading ──
 
-const stepId = z.string().min(1).max(limits.stepIdLengthMax);
+const stepId = z
+  .string()
+  .min(1)
+  .max(limits.stepIdLengthMax)
+  // A store that keeps text as UTF-8 would give it back as another id, and the step would never be found again.
+  .refine((text) => text.isWellFormed(), 'contains half of a surrogate pair; cut names between characters');
 const count = z.number().int().nonnegative();
 const instant = z
   .union([z.number(), z.string().transform((text) => Date.parse(text))])
@@ -458,7 +463,11 @@ const noReason: Failure = {
 // The contract's own report of one job (a published worker), and its yield, which push responses carry too.
 
 const yieldBase = { step_id: stepId };
-const yieldedCall = { ...yieldBase, function_id: z.string().min(1).max(limits.nameLengthMax), input: jsonValue.nullish() };
+const yieldedCall = {
+  ...yieldBase,
+  function_id: z.string().min(1).max(limits.nameLengthMax),
+  input: jsonValue.nullish(),
+};
 
 export const yieldSchema = z.discriminatedUnion('type', [
   z.object({ ...yieldBase, type: z.literal('sleep'), until: instant }),

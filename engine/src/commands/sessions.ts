@@ -30,8 +30,8 @@ export async function registerSession(
   ports: CommandPorts,
 ): Promise<SessionRow> {
   const known = await tx.get(sessions, [hello.workerId]);
-  const functions: Record<string, number | null> = {};
-  for (const id of hello.functionIds) functions[id] = hello.functionVersions[id] ?? null;
+  const versions = new Map(Object.entries(hello.functionVersions));
+  const functions = Object.fromEntries(hello.functionIds.map((id) => [id, versions.get(id) ?? null]));
   const json = (value: unknown): JsonText => encodeJson(value, `registration of worker ${hello.workerId}`);
   const row: SessionRow = {
     id: hello.workerId,

@@ -157,6 +157,12 @@ export class PollingChannel implements WorkerChannel {
     this.#answerHeld();
   }
 
+  /** Its worker has registered anew, and another channel serves it: what waits here goes back. */
+  replaced(): void {
+    this.#returnOutbox();
+    this.close();
+  }
+
   #hasSomethingFor({ poll, available }: HeldPoll): boolean {
     const hasJob = this.#outbox.length > 0 && available > 0;
     return hasJob || (poll.wantsNews && (this.#resolutions.length > 0 || this.#revoked.length > 0));

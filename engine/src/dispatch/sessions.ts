@@ -256,7 +256,7 @@ export class Sessions {
   #connectPolling(row: SessionRow): ConnectedSession & { readonly channel: PollingChannel } {
     const { clock, dispatcher, logger } = this.#options;
     const old = this.#connected.get(row.id);
-    if (old !== undefined && isPolling(old)) old.channel.close();
+    if (old !== undefined && isPolling(old)) old.channel.replaced();
     const channel = new PollingChannel({
       sessionId: row.id,
       env: row.env,

@@ -105,7 +105,7 @@ describe('TriggerSync', () => {
 
   test.each(['timeout_ms', 'timeoutMs'])('answers when %s is over with the run as it is', async (field) => {
     const { engine, worker } = await openWithWorker();
-    const asked = engine.rpc('TriggerSync', { event: 'go-f', data: {}, [field]: 30 });
+    const asked = engine.rpc('TriggerSync', { event: 'go-f', data: {}, [field]: 400 });
     const job = await worker.take();
     const { body } = await inTime(asked, 'the answer');
     expect(body).toMatchObject({ results: [{ runId: job.run_id, status: 'running' }] });
@@ -192,6 +192,7 @@ describe('ListRuns', () => {
     [{ function_id: 'g' }, [3, 1]],
     [{ status: 'pending' }, [3, 1]],
     [{ functionId: 'f', status: 'completed' }, [2]],
+    [{ functionId: '', status: '' }, [3, 3, 2]],
   ])('goes through the pages of %j by its cursor, each run once', async (filters, sizes) => {
     const { engine } = await openWithRuns();
     const all = (await engine.runs(filters)).runs.map(({ id }) => id);
@@ -230,6 +231,11 @@ describe('ListRuns', () => {
     const { engine } = await openWithRuns();
     const { runs, totalCount } = await engine.runs({ status });
     expect({ runs: runs.length, totalCount }).toEqual({ runs: count, totalCount: count });
+  });
+
+  test('takes no limit, an empty one and zero as the default', async () => {
+    const { engine } = await openWithRuns();
+    for (const limit of [undefined, null, '', 0]) expect((await engine.runs({ limit })).runs).toHaveLength(8);
   });
 
   test('is on REST too, with the same answer', async () => {

@@ -1,7 +1,10 @@
 // The published SDK's push contract against this engine: a plain HTTP server stands for serve() (contract: 7, 8, 2.3).
 
 import { createHmac } from 'node:crypto';
-import { describe, expect, test } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import type { CreateEngineOptions } from '../../main.ts';
 import {
   ContractEngine,
@@ -90,7 +93,7 @@ describe('an invocation', () => {
     const data = {
       z: 1,
       a: '<b>&"\\ é 📦 \u2028',
-      n: [1e21, 1e-7, -0.5, 12345678901234567890],
+      n: [1e21, 1e-7, -0.5, 2 ** 64],
       10: 'ten',
       deep: { x: {} },
     };
@@ -409,6 +412,25 @@ describe('one run', () => {
     expect({ count: endpoint.count, overlaps: endpoint.overlaps }).toEqual({ count: 2, overlaps: [] });
   });
 
+  test('keeps its invocation when its function moves to another endpoint meanwhile; the next one goes there', async () => {
+    const { engine, endpoint } = await openWithEndpoint();
+    const runId = await engine.start('go');
+    const open = await endpoint.next();
+    const moved = await PushEndpoint.open();
+    await engine.registerFunction(pushFunction('f', 'go', moved.url));
+    const later = await engine.start('go');
+    const call = await moved.next();
+    expect(call.invocation.run_id).toBe(later);
+    open.reply(200, yielded(sleepYield(`${runId}:nap:0`, soon(1)), [step(runId, 'a', 1)]));
+    const resumed = await moved.next();
+    expect(Object.keys(memoOf(resumed)).sort()).toEqual([`${runId}:a:0`, `${runId}:nap:0`]);
+    for (const one of [call, resumed]) one.reply(200, completed('moved'));
+    for (const id of [runId, later]) expect(await engine.until(id, 'completed')).toMatchObject({ attempt: 1 });
+    expect([endpoint.count, moved.count]).toEqual([1, 2]);
+    const { body } = await engine.call('GET', '/api/v1/functions');
+    expect(body).toMatchObject({ functions: [{ id: 'f', endpointUrl: moved.url }] });
+  });
+
   test('that is cancelled while it is invoked stays cancelled, whatever the endpoint answers', async () => {
     const { engine, endpoint } = await openWithEndpoint();
     const runId = await engine.start('go');
@@ -432,6 +454,25 @@ describe('one run', () => {
     const runs = await Promise.all(runIds.map((id) => engine.until(id, 'completed')));
     expect(runs.map(({ output }) => output)).toEqual(runIds.map((_, n) => ({ n })));
     expect(endpoint.overlaps).toEqual([]);
+  });
+});
+
+describe('a restart of the engine', () => {
+  test('invokes again what was open, with the steps of earlier calls and at no cost of an attempt', async () => {
+    const dataDir = mkdtempSync(join(tmpdir(), 'ironflow-contract-'));
+    onTestFinished(() => rmSync(dataDir, { recursive: true, force: true }));
+    const { engine, endpoint } = await openWithEndpoint({ retry: { maxAttempts: 1 } }, { store: 'sqlite', dataDir });
+    const runId = await engine.start('go');
+    (await endpoint.next()).reply(200, yielded(sleepYield(`${runId}:nap:0`, soon(1)), [step(runId, 'a', 1)]));
+    const open = await endpoint.next();
+    await engine.close();
+    open.reply(200, completed('to nobody'));
+    const after = await ContractEngine.open({ store: 'sqlite', dataDir });
+    const again = await endpoint.next();
+    expect(again.invocation).toMatchObject({ run_id: runId, attempt: 1 });
+    expect(Object.keys(memoOf(again)).sort()).toEqual([`${runId}:a:0`, `${runId}:nap:0`]);
+    again.reply(200, completed('done'));
+    expect(await after.until(runId, 'completed')).toMatchObject({ output: 'done', attempt: 1 });
   });
 });
 
