@@ -186,16 +186,31 @@ export class Engine {
     return this.#closing;
   }
 
+  /** Why this engine should not be sent work now; undefined when it should. */
+  async unreadiness(): Promise<string | undefined> {
+    if (this.#closing !== undefined) return 'the engine is shutting down';
+    try {
+      await this.store.scan({ table: registries, limit: 1 });
+      return undefined;
+    } catch {
+      return 'the store does not answer';
+    }
+  }
+
   get stats(): Readonly<GroupCommitStats> {
     return this.#commit.stats;
   }
 
   // ── functions and events ──
 
-  registerFunction(env: string, definition: FunctionDefinition): Promise<RegisterFunctionResult> {
-    return this.#run('registerFunction', `function ${env} ${definition.id}`, (tx) =>
+  async registerFunction(env: string, definition: FunctionDefinition): Promise<RegisterFunctionResult> {
+    const registered = await this.#run('registerFunction', `function ${env} ${definition.id}`, (tx) =>
       registerFunction(tx, { env, definition }, this.#ports),
     );
+    const { version, changed } = registered;
+    if (changed)
+      this.logger.info('function registered', { env, functionId: definition.id, version, mode: definition.mode });
+    return registered;
   }
 
   listFunctions(env: string): Promise<FunctionView[]> {
@@ -385,13 +400,17 @@ export class Engine {
       waitDueAt: (at) => this.#loops.timers.dueAt(at),
       deadlineAt: (at) => this.#loops.deadlines.dueAt(at),
       sessionExpiresAt: (at) => this.#loops.expiry.dueAt(at),
-      sessionExpired: (sessionId) => this.#dispatcher.detach(sessionId),
+      sessionExpired: (sessionId) => {
+        this.logger.warn('worker is silent; its runs go to others', { workerId: sessionId });
+        this.#dispatcher.detach(sessionId);
+      },
       eventWaitBegun: (wait) => this.#matcher.eventWaitBegun(wait),
       eventAppended: (env, position, event) => this.#matcher.eventAppended(env, position, event),
       resolved: (run, resolution) => this.#dispatcher.resolved(run, resolution),
       jobEnded: (sessionId, jobId) => this.#dispatcher.ended(sessionId, jobId),
       jobRevoked: (sessionId, jobId, code, message) => this.#dispatcher.revoked(sessionId, jobId, code, message),
       runEnded: (run) => {
+        this.#logEnd(run);
         for (const resolve of this.#watchers.get(run.id) ?? []) resolve(run);
         if (this.#runRetentionMs !== undefined) this.#loops.purge.dueAt(this.clock.now() + this.#runRetentionMs);
       },
@@ -402,6 +421,17 @@ export class Engine {
         );
       },
     };
+  }
+
+  #logEnd({ id, functionId, status, attempt, error }: RunRow): void {
+    const fields = { runId: id, functionId, attempt };
+    if (status !== 'failed') {
+      this.logger.debug(`run ${status}`, fields);
+      return;
+    }
+    // The code says what went wrong; the message may hold what the function was given, and stays with the run.
+    const { code, name } = JSON.parse(error ?? '{}') as { code?: string; name?: string };
+    this.logger.warn('run failed', { ...fields, code, name });
   }
 
   async #syncPush(env: string): Promise<void> {

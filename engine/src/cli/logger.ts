@@ -1,3 +1,4 @@
+import pino from 'pino';
 import type { LogFields, Logger } from '../ports/logger.ts';
 
 export const logLevels = ['debug', 'info', 'warn', 'error'] as const;
@@ -5,39 +6,39 @@ export type LogLevel = (typeof logLevels)[number];
 
 export interface LogOptions {
   readonly level: LogLevel;
-  /** One JSON object a line, in place of text for people. */
+  /** One JSON object a line; otherwise text for people. */
   readonly json: boolean;
   readonly write: (line: string) => void;
-  readonly now: () => number;
 }
 
-/** Writes a line for each message of the level and above. */
-export function createLogger({ level, json, write, now }: LogOptions): Logger {
-  const from = logLevels.indexOf(level);
-  const log =
-    (at: LogLevel) =>
-    (message: string, fields: LogFields = {}) => {
-      if (logLevels.indexOf(at) < from) return;
-      const time = new Date(now()).toISOString();
-      write(json ? jsonLine(time, at, message, fields) : textLine(time, at, message, fields));
-    };
-  return { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') };
-}
-
-function jsonLine(time: string, level: LogLevel, message: string, fields: LogFields): string {
-  const plain = Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, plainFrom(value)]));
-  return `${JSON.stringify({ time, level, message, ...plain })}\n`;
-}
-
-function textLine(time: string, level: LogLevel, message: string, fields: LogFields): string {
-  const rest = Object.entries(fields).map(
-    ([name, value]) => `${name}=${value instanceof Error ? value.stack : JSON.stringify(value)}`,
+/** The engine's log: a line for each event that an operator would want, of the level and above. Payloads are never in it. */
+export function createLogger({ level, json, write }: LogOptions): Logger {
+  const log = pino(
+    {
+      level,
+      base: undefined,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      serializers: { error: pino.stdSerializers.err },
+      messageKey: 'message',
+    },
+    { write: json ? write : (line) => write(textFrom(JSON.parse(line) as Record<string, unknown>)) },
   );
-  return `${time.slice(11, 23)} ${level.padEnd(5)} ${[message, ...rest].join(' ')}\n`;
+  const at =
+    (name: LogLevel) =>
+    (message: string, fields: LogFields = {}) =>
+      log[name](fields, message);
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
 }
 
-function plainFrom(value: unknown): unknown {
-  if (!(value instanceof Error)) return value;
-  const code = 'code' in value ? value.code : undefined;
-  return { name: value.name, message: value.message, code, stack: value.stack };
+function textFrom({ time, level, message, error, ...fields }: Record<string, unknown>): string {
+  const rest = Object.entries(fields).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
+  const line = [String(time).slice(11, 23), String(level).padEnd(5), message, ...rest].join(' ');
+  return `${line}${error === undefined ? '' : `\n${describe(error)}`}\n`;
+}
+
+function describe(error: unknown): string {
+  if (error === null || typeof error !== 'object') return `  ${String(error)}`;
+  const { stack, message } = error as { stack?: unknown; message?: unknown };
+  return `  ${String(stack ?? message ?? JSON.stringify(error)).replaceAll('\n', '\n  ')}`;
 }

@@ -1,6 +1,8 @@
 /** The process a command runs in. */
 export interface Program {
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Whether what is written to `err` is read at a terminal. */
+  readonly isTerminal: boolean;
   out(text: string): void;
   err(text: string): void;
   /** Resolves with the signal's name when the process is asked to stop. */
@@ -11,6 +13,7 @@ export interface Program {
 export function systemProgram(): Program {
   return {
     env: process.env,
+    isTerminal: process.stderr.isTTY === true,
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
     stopped: () =>

@@ -20,7 +20,7 @@ Options:
   --public-url <url>      Where push endpoints reach this engine. Default: the address it listens on.
   --insecure              Listen beyond this machine without keys.
   --log-level <level>     debug, info, warn or error. Default info, or IRONFLOW_LOG_LEVEL.
-  --log-json              Write log lines as JSON.
+  --log-json              Write log lines as JSON. Default where the log is not read at a terminal.
 
 Environment:
   IRONFLOW_API_KEY        Keys that callers must have one of, separated by commas.
@@ -44,17 +44,12 @@ const SHUTDOWN_MS = 10_000;
 export async function serve(args: readonly string[], program: Program): Promise<number> {
   let engine: EmbeddedEngine | undefined;
   try {
-    const options = readOptions(args, program.env);
+    const options = readOptions(args, program);
     if (options === 'help') {
       program.out(serveHelp);
       return 0;
     }
-    const logger = createLogger({
-      level: options.logLevel,
-      json: options.logJson,
-      write: program.err,
-      now: () => Date.now(),
-    });
+    const logger = createLogger({ level: options.logLevel, json: options.logJson, write: program.err });
     engine = await createEngine({
       dataDir: options.data,
       logger,
@@ -96,7 +91,7 @@ interface ServeOptions {
   readonly signingKey: string | undefined;
 }
 
-function readOptions(args: readonly string[], env: Program['env']): ServeOptions | 'help' {
+function readOptions(args: readonly string[], { env, isTerminal }: Program): ServeOptions | 'help' {
   const values = parseServeArgs(args);
   if (values.help) return 'help';
   const given = (value: string | undefined, name: string) => value ?? (env[name] === '' ? undefined : env[name]);
@@ -118,7 +113,7 @@ function readOptions(args: readonly string[], env: Program['env']): ServeOptions
     publicUrl,
     insecure: values.insecure ?? false,
     logLevel,
-    logJson: values['log-json'] ?? false,
+    logJson: values['log-json'] ?? !isTerminal,
     apiKeys: (env['IRONFLOW_API_KEY'] ?? '')
       .split(',')
       .map((key) => key.trim())

@@ -15,6 +15,8 @@ export interface RegisterFunctionResult {
   readonly version: number;
   /** Whether the id is new. */
   readonly created: boolean;
+  /** Whether this call changed what is current. */
+  readonly changed: boolean;
   readonly createdAt: number;
   readonly updatedAt: number;
 }
@@ -30,15 +32,16 @@ export async function registerFunction(
 ): Promise<RegisterFunctionResult> {
   const hash = createHash('sha256').update(canonicalJson(definition)).digest('hex').slice(0, 32);
   const current = await tx.get(functions, [env, definition.id]);
-  const result = (version: number, createdAt: number, updatedAt: number): RegisterFunctionResult => ({
+  const result = (version: number, createdAt: number, updatedAt: number, changed: boolean): RegisterFunctionResult => ({
     definition,
     version,
     created: current === null,
+    changed,
     createdAt,
     updatedAt,
   });
   if (current !== null && current.hash === hash && current.status === 'active') {
-    return result(current.version, current.createdAt, current.updatedAt);
+    return result(current.version, current.createdAt, current.updatedAt, false);
   }
 
   const version = await versionFor(tx, env, definition, hash);
@@ -60,7 +63,7 @@ export async function registerFunction(
     ports.functions.forget(env);
     ports.outside.functionsChanged(env);
   });
-  return result(version, row.createdAt, row.updatedAt);
+  return result(version, row.createdAt, row.updatedAt, true);
 }
 
 async function versionFor(tx: Transaction, env: string, definition: FunctionDefinition, hash: string): Promise<number> {

@@ -110,6 +110,7 @@ export class Sessions {
     hello: WorkerHello,
   ): Promise<{ readonly leaseMs: number; readonly capabilities: readonly Capability[] }> {
     const row = await this.#register(env, hello, 'polling');
+    this.#logRegistered(row, hello);
     this.#connectPolling(row);
     return { leaseMs: row.leaseMs, capabilities: capabilities.filter((name) => hello.capabilities.includes(name)) };
   }
@@ -219,6 +220,11 @@ export class Sessions {
   release(runId: string, fence: number, sessionId: string, end: LeaseEnd): Promise<void> {
     const { commit, commands } = this.#options;
     return commit.run('releaseLease', runId, (tx) => releaseLease(tx, { runId, sessionId, fence, end }, commands));
+  }
+
+  #logRegistered({ id, env, transport, jobsMax, leaseMs }: SessionRow, { hostname, functionIds }: WorkerHello): void {
+    const fields = { workerId: id, env, hostname, transport, functions: functionIds.length, jobsMax, leaseMs };
+    this.#options.logger.info('worker registered', fields);
   }
 
   async #register(env: string, hello: WorkerHello, transport: SessionTransport): Promise<SessionRow> {

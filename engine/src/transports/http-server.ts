@@ -1,7 +1,9 @@
-// HTTP/1.1: one port for everything.
+// One port for HTTP/1.1 and for HTTP/2 in clear text with prior knowledge, told apart by a connection's first bytes: HTTP/2
+// begins with "PRI * HTTP/2.0", which is no request of HTTP/1.1.
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer as createHttp1, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createHttp2, type ServerHttp2Session } from 'node:http2';
+import { type AddressInfo, createServer as createTcp, type Server, type Socket } from 'node:net';
 import { IronflowError } from '@ironflow/core';
 import type { Answer, Exchange } from './exchange.ts';
 import type { Router } from './router.ts';
@@ -11,51 +13,95 @@ export interface ListenOptions {
   readonly port: number;
 }
 
+// Node's compatibility layer gives requests of HTTP/2 the same methods; only their types do not meet.
+type Request = IncomingMessage;
+type Response = ServerResponse;
+
+/** A connection that says nothing for this long is ended, in milliseconds. */
+const FIRST_BYTES_MS = 60_000;
+/** How long open requests get to end when the server is closed, in milliseconds. */
+const CLOSE_MS = 2_000;
+
 export class HttpServer {
-  readonly #server: Server;
   readonly #router: Router;
+  readonly #tcp: Server;
+  readonly #http1 = createHttp1({ keepAlive: true, keepAliveTimeout: 75_000 }, (request, response) => {
+    void this.#answer(request, response);
+  });
+  readonly #http2 = createHttp2({}, (request, response) => {
+    void this.#answer(request as unknown as Request, response as unknown as Response);
+  });
+  readonly #sockets = new Set<Socket>();
+  readonly #sessions = new Set<ServerHttp2Session>();
+  /** Requests under way on each connection of HTTP/1.1. */
+  readonly #busy = new Map<Socket, number>();
+  #closing = false;
 
   constructor(router: Router) {
     this.#router = router;
-    this.#server = createServer({ keepAlive: true, noDelay: true, keepAliveTimeout: 75_000 }, (request, response) => {
-      void this.#answer(request, response);
+    this.#tcp = createTcp({ noDelay: true }, (socket) => this.#sort(socket));
+    // A client that breaks the protocol ends its own connection and nothing else.
+    this.#http2.on('sessionError', () => {});
+    this.#http2.on('session', (session) => {
+      this.#sessions.add(session);
+      session.on('close', () => this.#sessions.delete(session));
+      session.on('error', () => {});
     });
   }
 
   /** @throws {IronflowError} PORT_IN_USE. */
   async listen({ host, port }: ListenOptions): Promise<AddressInfo> {
     await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', (error: NodeJS.ErrnoException) => {
-        reject(
-          error.code === 'EADDRINUSE'
-            ? new IronflowError(
-                `Port ${port} on ${host} is in use, perhaps by another engine. Stop that program, or choose a port with --port.`,
-                {
-                  code: 'PORT_IN_USE',
-                  cause: error,
-                },
-              )
-            : error,
-        );
+      this.#tcp.once('error', (error: NodeJS.ErrnoException) => {
+        reject(error.code === 'EADDRINUSE' ? portInUse(host, port, error) : error);
       });
-      this.#server.listen(port, host, resolve);
+      this.#tcp.listen(port, host, resolve);
     });
-    return this.#server.address() as AddressInfo; // a TCP server that listens
+    return this.#tcp.address() as AddressInfo; // a TCP server that listens
   }
 
-  /** Takes no new requests and ends the connections that are idle; held requests are ended by their handlers. */
+  /** Takes no new connections and ends the idle ones; requests under way get a moment to end. */
   async close(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    this.#server.closeIdleConnections();
-    const giveUp = setTimeout(() => this.#server.closeAllConnections(), 2_000);
+    this.#closing = true;
+    const closed = new Promise<void>((resolve) => this.#tcp.close(() => resolve()));
+    for (const session of this.#sessions) session.close();
+    const http2 = new Set([...this.#sessions].map(({ socket }) => socket.remotePort));
+    for (const socket of this.#sockets) {
+      if (!this.#busy.has(socket) && !http2.has(socket.remotePort)) socket.destroy();
+    }
+    const giveUp = setTimeout(() => {
+      for (const socket of this.#sockets) socket.destroy();
+    }, CLOSE_MS);
     await closed;
     clearTimeout(giveUp);
   }
 
-  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  #sort(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
+    const end = () => socket.destroy();
+    socket.setTimeout(FIRST_BYTES_MS, end);
+    socket.once('error', end);
+    socket.once('data', (first: Buffer) => {
+      socket.setTimeout(0);
+      socket.off('timeout', end);
+      socket.off('error', end);
+      socket.pause();
+      socket.unshift(first);
+      if (isHttp2(first)) this.#http2.emit('connection', socket);
+      else {
+        this.#http1.emit('connection', socket);
+        socket.resume();
+      }
+    });
+  }
+
+  async #answer(request: Request, response: Response): Promise<void> {
     const gone = new AbortController();
+    this.#begin(request);
     response.on('close', () => {
       if (!response.writableFinished) gone.abort();
+      this.#end(request);
     });
     const answer = await this.#router.answer(new NodeExchange(request, gone.signal));
     if (gone.signal.aborted) {
@@ -64,9 +110,23 @@ export class HttpServer {
     }
     send(response, answer, request);
   }
+
+  #begin(request: Request): void {
+    if (request.httpVersionMajor === 1) this.#busy.set(request.socket, (this.#busy.get(request.socket) ?? 0) + 1);
+  }
+
+  #end(request: Request): void {
+    if (request.httpVersionMajor !== 1) return;
+    const left = (this.#busy.get(request.socket) ?? 1) - 1;
+    if (left > 0) this.#busy.set(request.socket, left);
+    else {
+      this.#busy.delete(request.socket);
+      if (this.#closing) request.socket.destroySoon();
+    }
+  }
 }
 
-function send(response: ServerResponse, answer: Answer, request: IncomingMessage): void {
+function send(response: Response, answer: Answer, request: Request): void {
   const { status, body, undelivered } = answer;
   if (undelivered !== undefined) {
     response.on('close', () => {
@@ -79,7 +139,7 @@ function send(response: ServerResponse, answer: Answer, request: IncomingMessage
       'content-type': 'application/json',
       'content-length': Buffer.byteLength(body),
       // A body that was refused unread must not be taken for the next request.
-      ...(!request.complete && { connection: 'close' }),
+      ...(!request.complete && request.httpVersionMajor === 1 && { connection: 'close' }),
     });
   }
   response.end(body);
@@ -89,11 +149,11 @@ class NodeExchange implements Exchange {
   readonly method: string;
   readonly path: string;
   readonly signal: AbortSignal;
-  readonly #request: IncomingMessage;
+  readonly #request: Request;
   readonly #search: string;
   #query: URLSearchParams | undefined;
 
-  constructor(request: IncomingMessage, signal: AbortSignal) {
+  constructor(request: Request, signal: AbortSignal) {
     this.#request = request;
     this.signal = signal;
     this.method = request.method ?? 'GET';
@@ -109,7 +169,8 @@ class NodeExchange implements Exchange {
   }
 
   header(name: string): string | undefined {
-    const value = this.#request.headers[name];
+    const { headers } = this.#request;
+    const value = headers[name] ?? (name === 'host' ? headers[':authority'] : undefined);
     return Array.isArray(value) ? value[0] : value;
   }
 
@@ -132,6 +193,18 @@ class NodeExchange implements Exchange {
       request.on('error', reject);
     });
   }
+}
+
+/** The first bytes may come in pieces; three of them tell, for no method of HTTP/1.1 begins with "PRI". */
+function isHttp2(first: Buffer): boolean {
+  return first.toString('latin1', 0, 3) === 'PRI';
+}
+
+function portInUse(host: string, port: number, cause: unknown): IronflowError {
+  return new IronflowError(
+    `Port ${port} on ${host} is in use, perhaps by another engine. Stop that program, or choose a port with --port.`,
+    { code: 'PORT_IN_USE', cause },
+  );
 }
 
 function tooLarge(bytesMax: number): IronflowError {

@@ -60,6 +60,15 @@ export const restRoutes: readonly Route[] = [
   },
   {
     method: 'GET',
+    path: '/ready',
+    open: true,
+    handle: async ({ engine }) => {
+      const reason = await engine.unreadiness();
+      return reason === undefined ? json({ status: 'ready' }) : json({ status: 'not ready', reason }, 503);
+    },
+  },
+  {
+    method: 'GET',
     path: '/api/v1/capabilities',
     handle: () =>
       json({ transports: ['rest', 'connect'], features: ['functions', 'runs', 'workers', 'push'], version }),
