@@ -9,14 +9,15 @@
 //   X2. Nothing is thrown through user code: a step that waits returns a promise that does not settle in this execution.
 //   X3. It suspends only when no body runs, nothing is on its way, and the code has come to rest at waits.
 //   X4. Of one job at most one report is on its way; what comes up meanwhile goes into the next.
-//   X5. After the end nothing starts: steps called late return promises that never settle.
+//   X5. After the end nothing starts or settles: steps called late return promises that never do.
 
-import { encodeJson, LimitError, limits, NonDeterministicError } from '@ironflow/core';
+import { isRetryable, LimitError, limits, NonDeterministicError, StepTimeoutError } from '@ironflow/core';
 import {
   type Assignment,
   type Failure,
   type JobEnd,
   type MemoEntry,
+  type OpenWait,
   type Payload,
   payloadText,
   payloadValue,
@@ -29,6 +30,7 @@ import {
 } from '@ironflow/core/wire';
 import { failureFrom, stepErrorFrom } from './failure.ts';
 import { History, type Turn } from './history.ts';
+import { payloadFrom } from './payload.ts';
 import type { Turns } from './ports.ts';
 
 export type Outcome =
@@ -104,7 +106,7 @@ export class Execution {
   readonly #retries: 'step' | 'run';
   readonly #history: History;
   readonly #attempts: Map<string, number>;
-  readonly #openWaits: Set<string>;
+  readonly #openWaits: Map<string, OpenWait['kind']>;
   readonly #parked = new Map<string, Parked>();
   readonly #aborts = new Set<AbortController>();
   readonly #outcome = Promise.withResolvers<Outcome>();
@@ -130,7 +132,7 @@ export class Execution {
     this.#gate = gate;
     this.#history = new History(assignment.memo, (callback) => turns.soon(callback));
     this.#attempts = new Map(assignment.attempts.map(({ stepId, attempt }) => [stepId, attempt]));
-    this.#openWaits = new Set(assignment.waits.map(({ stepId }) => stepId));
+    this.#openWaits = new Map(assignment.waits.map(({ stepId, kind }) => [stepId, kind]));
     this.#seenWakes = assignment.wakes;
     this.#sequence = assignment.sequence;
   }
@@ -158,8 +160,10 @@ export class Execution {
     return this.#promise((resolve, reject) => {
       if (this.#recall(call.id, call.name, call.kind, resolve, reject)) return;
       const start = (attempt: number) => void this.#runBody(call, attempt, resolve, reject);
-      if (this.#openWaits.has(call.id)) this.#park({ id: call.id, name: call.name, settle: undefined, retry: start });
-      else start(this.#attempts.get(call.id) ?? 1);
+      const open = this.#openWaits.get(call.id);
+      if (open === undefined) start(this.#attempts.get(call.id) ?? 1);
+      else if (open !== 'retry') this.#contradict(call.id, call.name, KIND_OF_WAIT[open], call.kind);
+      else this.#park({ id: call.id, name: call.name, settle: undefined, retry: start });
     });
   }
 
@@ -168,9 +172,14 @@ export class Execution {
     return this.#promise((resolve, reject) => {
       const { stepId: id, name, kind } = request;
       if (this.#recall(id, name, kind, resolve, reject, toValue)) return;
+      const open = this.#openWaits.get(id);
+      if (open !== undefined && KIND_OF_WAIT[open] !== kind) {
+        this.#contradict(id, name, KIND_OF_WAIT[open], kind);
+        return;
+      }
       const settle = (entry: MemoEntry) => settleWith(entry, resolve, reject, toValue);
       this.#park({ id, name, settle, retry: undefined });
-      if (this.#openWaits.has(id)) return;
+      if (open !== undefined) return;
       this.#waits.push({ ...request, wake: this.#seenWakes, sequence: ++this.#sequence });
       this.#touch();
     });
@@ -178,6 +187,11 @@ export class Execution {
 
   now(): number {
     return this.#turns.now();
+  }
+
+  /** Whether the code is still at what it had come through when this execution began. */
+  get isReplaying(): boolean {
+    return this.#history.isReplaying;
   }
 
   // ── called by the transport ──
@@ -256,16 +270,13 @@ export class Execution {
       let ending: unknown = body(context);
       if (timeoutMs !== undefined) {
         const timeout = Promise.withResolvers<never>();
-        cancelTimeout = this.#turns.after(timeoutMs, () => timeout.reject(timeoutFailure(name, timeoutMs)));
+        cancelTimeout = this.#turns.after(timeoutMs, () => timeout.reject(timeoutError(name, timeoutMs)));
         ending = Promise.race([ending, timeout.promise]);
       }
-      const value = await ending;
-      const text = encodeJson(value, `output of step "${name}"`);
-      assertPayloadSize(text, `output of step "${name}"`);
-      return { status: 'completed', output: { text } };
+      return { status: 'completed', output: payloadFrom(await ending, `output of step "${name}"`) };
     } catch (error) {
       context.abort(error);
-      return { status: 'failed', error: isTimeoutFailure(error) ? error : failureFrom(error) };
+      return { status: 'failed', error: failureFrom(error) };
     } finally {
       cancelTimeout?.();
       context.release();
@@ -276,8 +287,8 @@ export class Execution {
 
   #flush(): void {
     if (this.#reporting || this.#over) return;
-    const recorded = this.#takeRecords();
-    const waits = this.#waits.splice(0, limits.waitsPerReportMax);
+    const [recorded, length] = portion(this.#records, limits.stepsPerReportMax, 0, recordLength);
+    const [waits] = portion(this.#waits, limits.waitsPerReportMax, length, waitLength);
     const more = this.#records.length > 0 || this.#waits.length > 0;
     const end = more ? undefined : this.#endToReport(recorded.length > 0);
     if (recorded.length === 0 && waits.length === 0 && end === undefined && !this.#mustAsk) return;
@@ -293,13 +304,19 @@ export class Execution {
       waits,
       ...(end && { end }),
     };
-    this.#journal.report(report).then(
+    let answered: Promise<ReportAnswer>;
+    try {
+      answered = this.#journal.report(report);
+    } catch (error) {
+      answered = Promise.reject(error);
+    }
+    answered.then(
       (answer) => this.#answered(answer, recorded, end),
       (error: unknown) => this.#notTaken(error, end),
     );
   }
 
-  /** The engine will not take what was reported. The run fails with its reason, if it takes that. */
+  /** The engine will not take what was reported. The attempt fails with its reason, if it takes that. */
   #notTaken(error: unknown, end: JobEnd | undefined): void {
     this.#reporting = false;
     if (this.#over) return;
@@ -309,7 +326,7 @@ export class Execution {
     }
     this.#records = [];
     this.#waits = [];
-    this.#end = { status: 'failed', error: { ...failureFrom(error), retryable: false } };
+    this.#end = { status: 'failed', error: { ...failureFrom(error), retryable: isRetryable(error) } };
     this.#touch();
   }
 
@@ -318,17 +335,6 @@ export class Execution {
     if (this.#running > 0 || hasRecords) return undefined;
     if (this.#end !== undefined) return this.#end;
     return this.#atRest ? { status: 'suspended' } : undefined;
-  }
-
-  #takeRecords(): Recorded[] {
-    let length = 0;
-    let count = 0;
-    for (const { record } of this.#records) {
-      length += record.output === undefined ? 0 : payloadText(record.output).length;
-      if (count === limits.stepsPerReportMax || (count > 0 && length > REPORT_LENGTH_MAX)) break;
-      count++;
-    }
-    return this.#records.splice(0, count);
   }
 
   #answered(answer: ReportAnswer, recorded: readonly Recorded[], end: JobEnd | undefined): void {
@@ -395,20 +401,20 @@ export class Execution {
     }
     if (this.#records.length > 0 || this.#mustAsk || this.#running > 0) {
       this.#flush(); // with bodies running, waits are told at once: they count from now
+      if (this.#running > 0 && this.#history.isHeldUp) this.#rest(HELD_UP_MS, () => this.#passOver());
       return;
     }
-    if (this.#end === undefined && this.#parked.size === 0) {
-      // The code is at something of its own; only a step of the history that it passes by could hold it.
-      if (this.#history.isHeldUp) this.#rest(HELD_UP_MS, () => this.#passOver());
-      return;
-    }
-    if (this.#history.isHeldUp) {
-      this.#rest(HELD_UP_MS, () => this.#passOver());
-      return;
-    }
-    if (this.#history.unreached().length > 0) {
-      this.#rest(UNREACHED_MS, () => this.#failUnreached());
-      return;
+    // A failure stands for itself: it may be why recorded steps are not reached.
+    if (this.#end?.status !== 'failed') {
+      if (this.#history.isHeldUp) {
+        this.#rest(HELD_UP_MS, () => this.#passOver());
+        return;
+      }
+      if (this.#end === undefined && this.#parked.size === 0) return; // the code is at something of its own
+      if (this.#history.unreached().length > 0) {
+        this.#rest(UNREACHED_MS, () => this.#failUnreached());
+        return;
+      }
     }
     this.#atRest = true;
     this.#flush();
@@ -442,7 +448,6 @@ export class Execution {
         ),
       ),
     };
-    for (const { stepId } of missing) this.#history.reach(stepId, () => {});
     this.#touch();
   }
 
@@ -451,9 +456,7 @@ export class Execution {
   #handlerReturned(value: unknown): void {
     if (this.#end !== undefined) return;
     try {
-      const text = encodeJson(value, 'output of the function');
-      assertPayloadSize(text, 'output of the function');
-      this.#end = { status: 'completed', output: { text } };
+      this.#end = { status: 'completed', output: payloadFrom(value, 'output of the function') };
     } catch (error) {
       this.#end = { status: 'failed', error: failureFrom(error) };
     }
@@ -470,6 +473,7 @@ export class Execution {
     this.#over = true;
     this.#cancelRest?.();
     this.#parked.clear();
+    this.#history.stop();
     const why = outcome.status === 'dropped' ? outcome.reason : `the execution has ${outcome.status}`;
     for (const abort of this.#aborts) abort.abort(new Error(why));
     this.#outcome.resolve(outcome);
@@ -497,12 +501,15 @@ export class Execution {
   ): boolean {
     const entry = this.#history.entry(id);
     if (entry === undefined) return false;
-    if (entry.kind !== undefined && entry.kind !== kind) {
-      this.#end ??= { status: 'failed', error: failureFrom(contradiction(entry, name, kind)) };
-      this.#history.reach(id, () => {});
-    } else this.#history.reach(id, () => settleWith(entry, resolve, reject, toValue));
+    if (entry.kind !== undefined && entry.kind !== kind) this.#contradict(id, name, entry.kind, kind);
+    else this.#history.reach(id, () => settleWith(entry, resolve, reject, toValue));
     this.#touch();
     return true;
+  }
+
+  #contradict(stepId: string, name: string, recorded: StepKind, now: StepKind): void {
+    this.#end ??= { status: 'failed', error: failureFrom(contradiction(stepId, name, recorded, now)) };
+    this.#touch();
   }
 
   #park(parked: Parked): void {
@@ -510,6 +517,26 @@ export class Execution {
     this.#touch();
   }
 }
+
+/**
+ * Takes from the front of a list as many as one report carries: at most `countMax`, and characters up to the limit. The first
+ * goes however long it is, where nothing else is in the report yet.
+ * @returns what was taken, and how many characters the report has with it.
+ */
+function portion<T>(list: T[], countMax: number, lengthBefore: number, lengthOf: (item: T) => number): [T[], number] {
+  let length = lengthBefore;
+  let count = 0;
+  for (const item of list) {
+    const longer = length + lengthOf(item);
+    if (count === countMax || (length > 0 && longer > REPORT_LENGTH_MAX)) break;
+    length = longer;
+    count++;
+  }
+  return [list.splice(0, count), length];
+}
+
+const recordLength = ({ record: { output } }: Recorded) => (output === undefined ? 0 : payloadText(output).length);
+const waitLength = (wait: WaitRequest) => ('input' in wait ? payloadText(wait.input).length : 0);
 
 function settleWith(
   entry: MemoEntry,
@@ -525,22 +552,19 @@ const open = () => undefined;
 const same = (value: unknown) => value;
 const lostError: Failure = { code: 'STEP_FAILED', message: 'The step failed.', retryable: false };
 
-function contradiction(entry: MemoEntry, name: string, kind: StepKind): NonDeterministicError {
-  return new NonDeterministicError(
-    `Step "${name}" is recorded in this run as ${entry.kind}, and the function now calls it as ${kind}. ` +
-      'Give each step a name of its own, and keep the order of steps the same for runs that are under way.',
-    { details: { stepId: entry.stepId, recorded: entry.kind, now: kind } },
-  );
-}
+/** What an open wait is recorded as; a step that waits for its next attempt is one that runs. */
+const KIND_OF_WAIT: Readonly<Record<OpenWait['kind'], StepKind>> = {
+  sleep: 'sleep',
+  event: 'wait_for_event',
+  child: 'invoke',
+  retry: 'run',
+};
 
-function assertPayloadSize(text: string, what: string): void {
-  // A character takes at most three bytes of UTF-8, so only long texts need counting.
-  if (text.length * 3 <= limits.payloadBytesMax) return;
-  const bytes = new TextEncoder().encode(text).length;
-  if (bytes <= limits.payloadBytesMax) return;
-  throw new LimitError(
-    `The ${what} is ${bytes} bytes of JSON; at most ${limits.payloadBytesMax} are stored. Keep large data elsewhere and return a reference.`,
-    { code: 'PAYLOAD_TOO_LARGE', details: { limit: 'payloadBytesMax', value: limits.payloadBytesMax, bytes } },
+function contradiction(stepId: string, name: string, recorded: StepKind, now: StepKind): NonDeterministicError {
+  return new NonDeterministicError(
+    `Step "${name}" is recorded in this run as ${recorded}, and the function now calls it as ${now}. ` +
+      'Give each step a name of its own, and keep the order of steps the same for runs that are under way.',
+    { details: { stepId, recorded, now } },
   );
 }
 
@@ -551,24 +575,9 @@ function tooManySteps(): LimitError {
   );
 }
 
-function timeoutFailure(name: string, timeoutMs: number): Failure {
-  return {
-    name: 'StepTimeoutError',
-    code: 'STEP_TIMEOUT',
-    message: `Step "${name}" took longer than its timeout of ${timeoutMs} ms.`,
-    retryable: true,
-    details: { timeoutMs },
-  };
-}
-
-function isTimeoutFailure(error: unknown): error is Failure {
-  return (
-    error !== null &&
-    typeof error === 'object' &&
-    !(error instanceof Error) &&
-    'code' in error &&
-    error.code === 'STEP_TIMEOUT'
-  );
+function timeoutError(name: string, timeoutMs: number): StepTimeoutError {
+  const message = `Step "${name}" took longer than its timeout of ${timeoutMs} ms.`;
+  return new StepTimeoutError(message, { timeoutMs, details: { timeoutMs } });
 }
 
 /** Makes the abort signal only for a body that asks for it. */

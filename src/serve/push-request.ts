@@ -19,7 +19,7 @@ const requestSchema = z.object({
   event: z.object({
     id: z.string(),
     name: z.string(),
-    data: z.unknown(),
+    data: z.unknown().optional(),
     timestamp: z.string(),
     version: z.number().int().min(1).default(1),
     source: z.string().optional(),
@@ -31,14 +31,14 @@ const requestSchema = z.object({
         id: z.string(),
         name: z.string().default(''),
         status: z.string(),
-        output: z.unknown(),
+        output: z.unknown().optional(),
         error: z.string().nullish(),
       }),
     )
     .nullish(),
-  resume: z.object({ step_id: z.string(), type: z.string(), data: z.unknown() }).nullish(),
+  resume: z.object({ step_id: z.string(), type: z.string(), data: z.unknown().optional() }).nullish(),
   checkpoint: z.object({ url: z.url(), worker_id: z.string().min(1) }).optional(),
-  job: z.unknown(),
+  job: z.unknown().optional(),
 });
 
 export interface PushRequest {

@@ -1,0 +1,4 @@
+import { describeBehaviour } from './suite.ts';
+import { openPolling } from './transports.ts';
+
+describeBehaviour('polling', openPolling);

@@ -1,0 +1,4 @@
+import { describeBehaviour } from './suite.ts';
+import { openPush } from './transports.ts';
+
+describeBehaviour('push', openPush);

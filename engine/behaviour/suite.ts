@@ -1,0 +1,431 @@
+// How functions behave, whatever carries them: the same tests over every transport. The tests speak to the engine through the
+// public client alone, in real time; durations that are slept are a few milliseconds.
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import type { IronflowClient, IronflowFunction, Run } from '../../src/index.ts';
+import { createFunction, NonRetryableError } from '../../src/index.ts';
+
+export interface BehaviourHarness {
+  readonly client: IronflowClient;
+  /** Makes functions available to the engine, by the transport under test. */
+  provide(functions: readonly IronflowFunction[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+const fast = { maxAttempts: 3, initialDelayMs: 5, backoffFactor: 1 } as const;
+
+export function describeBehaviour(transport: string, open: () => Promise<BehaviourHarness>): void {
+  describe(`functions over ${transport}`, () => {
+    let harness: BehaviourHarness;
+    let made = 0;
+
+    beforeAll(async () => {
+      harness = await open();
+    });
+    afterAll(() => harness.close());
+
+    /** A function that its own event starts; ids are unique, so that tests do not meet. */
+    const define = (
+      handler: Parameters<typeof createFunction>[1],
+      config: Partial<Parameters<typeof createFunction>[0]> = {},
+    ): IronflowFunction => {
+      const id = `f${++made}`;
+      return createFunction({ retry: fast, triggers: [{ event: `start.${id}` }], ...config, id }, handler);
+    };
+
+    const start = async (fn: IronflowFunction, data: unknown = {}): Promise<string> => {
+      const { runIds } = await harness.client.emit(`start.${fn.id}`, data);
+      expect(runIds).toHaveLength(1);
+      return runIds[0] ?? '';
+    };
+
+    const finish = async (runId: string): Promise<Run> => {
+      const run = await harness.client.waitForRun(runId, { timeout: 20_000 });
+      if (run.endedAt === undefined) throw new Error(`run ${runId} has not ended: ${JSON.stringify(run)}`);
+      return run;
+    };
+
+    const execute = async (fn: IronflowFunction, data?: unknown): Promise<Run> => {
+      await harness.provide([fn]);
+      return finish(await start(fn, data));
+    };
+
+    test('steps run once each, in order, and give back what JSON keeps of their results', async () => {
+      const calls: string[] = [];
+      const fn = define(async ({ event, step, run }) => {
+        const first = await step.run('first', () => {
+          calls.push('first');
+          return { n: event.data.n, at: new Date(0), gone: undefined, list: [undefined, Number.NaN] };
+        });
+        await step.run('nothing', () => void calls.push('nothing'));
+        return { first, isText: typeof first.at, attempt: run.attempt };
+      });
+      expect(await execute(fn, { n: 1, text: 'ü\u2028"\\' })).toMatchObject({
+        status: 'completed',
+        output: { first: { n: 1, at: '1970-01-01T00:00:00.000Z', list: [null, null] }, isText: 'string', attempt: 1 },
+      });
+      expect(calls).toEqual(['first', 'nothing']);
+    });
+
+    test('what was done before a sleep is not done again after it', async () => {
+      const calls: string[] = [];
+      const fn = define(async ({ step }) => {
+        const a = await step.run('a', () => calls.push('a'));
+        await step.sleep('nap', 30);
+        const b = await step.run('b', () => calls.push('b'));
+        await step.sleepUntil('until', new Date(Date.now() - 1_000));
+        return [a, b, await step.run('c', () => calls.push('c'))];
+      });
+      expect(await execute(fn)).toMatchObject({ status: 'completed', output: [1, 2, 3] });
+      expect(calls).toEqual(['a', 'b', 'c']);
+    });
+
+    test('a suspension runs neither catch nor finally of the function', async () => {
+      const seen: string[] = [];
+      const fn = define(async ({ step }) => {
+        try {
+          await step.sleep('nap', 20);
+          return await step.run('after', () => 'ok');
+        } catch (error) {
+          seen.push(`caught ${error}`);
+          throw error;
+        } finally {
+          seen.push('finally');
+        }
+      });
+      expect(await execute(fn)).toMatchObject({ status: 'completed', output: 'ok' });
+      expect(seen).toEqual(['finally']);
+    });
+
+    test('several waits pass side by side, in plain Promise.all as well as in parallel', async () => {
+      const fn = define(async ({ step }) => {
+        const [, , c] = await Promise.all([step.sleep('x', 60), step.sleep('y', 40), step.run('z', () => 'z')]);
+        const d = await step.parallel('p', [
+          async (s) => (await s.sleep('one', 30), s.run('r', () => 1)),
+          async (s) => (await s.sleep('two', 20), s.run('r', () => 2)),
+        ]);
+        return [c, ...d];
+      });
+      const run = await execute(fn);
+      expect(run).toMatchObject({ status: 'completed', output: ['z', 1, 2] });
+    });
+
+    test('Promise.race has one winner, also when the run is replayed', async () => {
+      const winners: string[] = [];
+      const fn = define(async ({ step }) => {
+        const winner = await Promise.race([
+          step.sleep('slow', 2_000).then(() => 'slow'),
+          step.run('quick', () => 'quick'),
+        ]);
+        winners.push(winner);
+        await step.sleep('pause', 10);
+        return winner;
+      });
+      expect(await execute(fn)).toMatchObject({ output: 'quick' });
+      expect(new Set(winners)).toEqual(new Set(['quick']));
+    });
+
+    test('map keeps to its concurrency and the order of its items', async () => {
+      let running = 0;
+      let most = 0;
+      const fn = define(async ({ event, step }) =>
+        step.map(
+          'all',
+          event.data.items as number[],
+          async (item, s, index) =>
+            s.run('one', async () => {
+              most = Math.max(most, ++running);
+              await new Promise((resolve) => setTimeout(resolve, 5));
+              running--;
+              return item * 10 + index;
+            }),
+          { concurrency: 3 },
+        ),
+      );
+      const items = Array.from({ length: 12 }, (_, i) => i);
+      expect(await execute(fn, { items })).toMatchObject({ output: items.map((i) => i * 11) });
+      expect(most).toBe(3);
+    });
+
+    test('a failed step is tried again by the policy, and by itself', async () => {
+      const starts: string[] = [];
+      const fn = define(async ({ step }) => {
+        await step.run('steady', () => void starts.push('steady'));
+        return step.run('flaky', () => {
+          starts.push('flaky');
+          if (starts.length < 4) throw new Error('not yet');
+          return starts.length;
+        });
+      });
+      expect(await execute(fn)).toMatchObject({ status: 'completed', output: 4 });
+      expect(starts).toEqual(['steady', 'flaky', 'flaky', 'flaky']);
+    });
+
+    test('the error of a step reaches the function when its attempts are used up, and can be caught', async () => {
+      let attempts = 0;
+      const fn = define(async ({ step }) => {
+        const caught = await step
+          .run('always', () => {
+            attempts++;
+            throw new RangeError('no');
+          })
+          .catch((error: Error & { code?: string }) => `${error.name} ${error.code} ${error.message}`);
+        await step.sleep('nap', 10);
+        return caught;
+      });
+      expect(await execute(fn)).toMatchObject({ status: 'completed', output: 'StepError STEP_FAILED no' });
+      expect(attempts).toBe(3);
+    });
+
+    test('NonRetryableError ends the step, and the run if nobody catches it', async () => {
+      let attempts = 0;
+      const fn = define(async ({ step }) =>
+        step.run('declined', () => {
+          attempts++;
+          throw new NonRetryableError('card declined');
+        }),
+      );
+      expect(await execute(fn)).toMatchObject({
+        status: 'failed',
+        error: { message: 'card declined', retryable: false },
+      });
+      expect(attempts).toBe(1);
+    });
+
+    test('a handler that throws is run again, with what it has recorded', async () => {
+      const seen: string[] = [];
+      const fn = define(async ({ step, run }) => {
+        await step.run('once', () => void seen.push('once'));
+        seen.push(`handler ${run.attempt}`);
+        if (run.attempt < 3) throw new Error('outside a step');
+        return 'ok';
+      });
+      expect(await execute(fn)).toMatchObject({ status: 'completed', attempt: 3 });
+      expect(seen).toEqual(['once', 'handler 1', 'handler 2', 'handler 3']);
+    });
+
+    test('failFast throws the first failure at once; allSettled gives all results', async () => {
+      const fn = define(async ({ step }) => {
+        const branches = [
+          async (s: typeof step) => s.run('good', () => 'good'),
+          async (s: typeof step) =>
+            s.run('bad', () => {
+              throw new NonRetryableError('bad');
+            }),
+          async (s: typeof step) => (await s.sleep('long', '1h'), 'late'),
+        ];
+        const fast = await step.parallel('fast', branches).catch((error: Error) => error.message);
+        const settled = await step.parallel('settled', branches.slice(0, 2), { onError: 'allSettled' });
+        return [fast, ...settled.map((result) => (result instanceof Error ? `error ${result.message}` : result))];
+      });
+      expect(await execute(fn)).toMatchObject({ output: ['bad', 'good', 'error bad'] });
+    });
+
+    test('waitForEvent takes events that come before and after it is called, and only those that match', async () => {
+      const fn = define(async ({ event, step }) => {
+        await step.run('ready', () => 1);
+        await step.sleep('nap', 20);
+        const early = await step.waitForEvent('early', { event: `early.${event.data.key}` });
+        const late = await step.waitForEvent('late', { event: 'late', match: 'data.key', timeout: '1m' });
+        return [early.data.value, late.data.value, late.timestamp instanceof Date];
+      });
+      await harness.provide([fn]);
+      const runId = await start(fn, { key: fn.id });
+      await harness.client.emit(`early.${fn.id}`, { value: 'early' });
+      await harness.client.emit('late', { key: 'another', value: 'wrong' });
+      await harness.client.emit('late', { key: fn.id, value: 'late' });
+      expect(await finish(runId)).toMatchObject({ status: 'completed', output: ['early', 'late', true] });
+    });
+
+    test('a wait that times out throws an error that can be caught', async () => {
+      const fn = define(async ({ step }) =>
+        step.waitForEvent('never', { event: 'never.comes', timeout: 30 }).catch((error: Error) => error.name),
+      );
+      expect(await execute(fn)).toMatchObject({ output: 'WaitTimeoutError' });
+    });
+
+    test('invoke returns what the other function returns, or throws what it said', async () => {
+      const child = define(
+        async ({ event, step }) => {
+          if (event.data.fail) throw new NonRetryableError('the child failed');
+          await step.sleep('nap', 10);
+          return step.run('work', () => ({ doubled: event.data.n * 2 }));
+        },
+        { triggers: [] },
+      );
+      const parent = define(async ({ step }) => {
+        const result = await step.invoke<{ doubled: number }>(child.id, { n: 4 });
+        const failure = await step
+          .invoke(child.id, { fail: true })
+          .catch((error: Error) => `${error.name}: ${error.message}`);
+        const late = await step.invoke(child.id, { n: 1 }, { timeout: 1 }).catch((error: Error) => error.name);
+        const { runId } = await step.invokeAsync(child.id, { n: 8 });
+        return { doubled: result.doubled, failure, late, runId };
+      });
+      await harness.provide([child, parent]);
+      const run = await finish(await start(parent));
+      expect(run).toMatchObject({
+        status: 'completed',
+        output: {
+          doubled: 8,
+          failure: expect.stringMatching(/^InvokeError: .*the child failed/),
+          late: 'InvokeTimeoutError',
+        },
+      });
+      const { runId } = run.output as { runId: string };
+      expect(await finish(runId)).toMatchObject({ status: 'completed', output: { doubled: 16 } });
+    });
+
+    test('data that does not fit the schema fails the run and names the paths', async () => {
+      const schema = z.object({ order: z.object({ id: z.string(), lines: z.array(z.number()) }) });
+      const fn = createFunction(
+        { id: `f${++made}`, triggers: [{ event: `start.f${made}` }], schema, retry: fast },
+        async ({ event }) => event.data.order.id,
+      );
+      expect(await execute(fn, { order: { id: 'x', lines: [1] } })).toMatchObject({ status: 'completed', output: 'x' });
+      const failed = await finish(await start(fn, { order: { id: 5, lines: [1, 'two'] } }));
+      expect(failed).toMatchObject({ status: 'failed', error: { code: 'SCHEMA_VALIDATION' } });
+      expect(failed.error?.message).toMatch(/order\.id.*order\.lines\.1/s);
+    });
+
+    test('a step that takes longer than its timeout fails, and its signal aborts', async () => {
+      const aborted: boolean[] = [];
+      const fn = define(
+        async ({ step }) =>
+          step
+            .run(
+              'slow',
+              ({ signal }) =>
+                new Promise((resolve) => signal.addEventListener('abort', () => resolve(aborted.push(true)))),
+              { timeout: 20 },
+            )
+            .catch((error: Error) => error.name),
+        { retry: { maxAttempts: 1 } },
+      );
+      expect(await execute(fn)).toMatchObject({ output: 'StepTimeoutError' });
+      expect(aborted).toEqual([true]);
+    });
+
+    test('a result that is not JSON fails with what to do about it', async () => {
+      const step = define(async ({ step }) => step.run('big', () => ({ n: 10n })));
+      const handler = define(async () => {
+        const loop: Record<string, unknown> = {};
+        loop['self'] = loop;
+        return loop;
+      });
+      await harness.provide([step, handler]);
+      const failures = await Promise.all([finish(await start(step)), finish(await start(handler))]);
+      expect(failures.map(({ status }) => status)).toEqual(['failed', 'failed']);
+      expect(failures[0]?.error?.message).toContain('output of step "big" cannot be stored as JSON');
+      expect(failures[1]?.error?.message).toContain('output of the function cannot be stored as JSON');
+    });
+
+    test('a function that takes another path than its history fails as non-deterministic', async () => {
+      let executions = 0;
+      const fn = define(async ({ step }) => {
+        if (++executions === 1) await step.run('same-name', () => 1);
+        else await step.sleep('same-name', 10);
+        await step.sleep('pause', 10);
+        return 'done';
+      });
+      const run = await execute(fn);
+      expect(run).toMatchObject({ status: 'failed', error: { code: 'NON_DETERMINISTIC' } });
+      expect(run.error?.message).toContain('"same-name" is recorded in this run as run');
+    });
+
+    test('a cancelled run goes no further', async () => {
+      const calls: string[] = [];
+      const reached = Promise.withResolvers<void>();
+      const fn = define(async ({ step }) => {
+        await step.run('first', () => {
+          calls.push('first');
+          reached.resolve();
+        });
+        await step.waitForEvent('wait', { event: 'never.comes' });
+        await step.run('second', () => void calls.push('second'));
+      });
+      await harness.provide([fn]);
+      const runId = await start(fn);
+      await reached.promise;
+      const cancelled = await harness.client.cancelRun(runId, 'enough');
+      expect(cancelled).toMatchObject({ status: 'cancelled', error: { message: expect.stringContaining('enough') } });
+      expect(await finish(runId)).toMatchObject({ status: 'cancelled' });
+      expect(calls).toEqual(['first']);
+    });
+
+    test('emitSync waits for the result and throws the failure', async () => {
+      const good = define(async ({ event, step }) => step.run('a', () => event.data.n + 1));
+      const bad = define(async () => {
+        throw new NonRetryableError('not today');
+      });
+      await harness.provide([good, bad]);
+      expect(await harness.client.emitSync(`start.${good.id}`, { n: 1 })).toMatchObject({
+        status: 'completed',
+        output: 2,
+      });
+      await expect(harness.client.emitSync(`start.${bad.id}`)).rejects.toMatchObject({
+        code: 'RUN_FAILED',
+        message: 'not today',
+      });
+    });
+
+    test('an idempotency key starts its runs once', async () => {
+      const fn = define(async () => 'once');
+      await harness.provide([fn]);
+      const options = { idempotencyKey: `key-${fn.id}` };
+      const emitted = await Promise.all(
+        Array.from({ length: 5 }, () => harness.client.emit(`start.${fn.id}`, {}, options)),
+      );
+      expect(new Set(emitted.map(({ eventId }) => eventId)).size).toBe(1);
+      expect(new Set(emitted.flatMap(({ runIds }) => runIds)).size).toBe(1);
+    });
+
+    test('many runs at once complete, each with its own result', async () => {
+      const fn = define(async ({ event, step }) => {
+        const a = await step.run('a', () => event.data.n);
+        await step.sleep('nap', 5);
+        return step.run('b', () => a * 2);
+      });
+      await harness.provide([fn]);
+      const runIds = await Promise.all(Array.from({ length: 60 }, (_, n) => start(fn, { n })));
+      const runs = await Promise.all(runIds.map(finish));
+      expect(runs.map(({ output }) => output)).toEqual(runIds.map((_, n) => n * 2));
+    });
+
+    test('a run of 1,000 steps in sequence completes', async () => {
+      const fn = define(async ({ step }) => {
+        let sum = 0;
+        for (let i = 0; i < 1_000; i++) sum += await step.run('add', () => i);
+        return sum;
+      });
+      expect(await execute(fn)).toMatchObject({ status: 'completed', output: 499_500 });
+    });
+
+    test('a run of 200 parallel branches completes', async () => {
+      const fn = define(async ({ step }) => {
+        const results = await step.map(
+          'all',
+          Array.from({ length: 200 }, (_, i) => i),
+          async (item, s) => {
+            const doubled = await s.run('double', () => item * 2);
+            if (item % 50 === 0) await s.sleep('nap', 5);
+            return s.run('add', () => doubled + 1);
+          },
+        );
+        return results.reduce((sum, one) => sum + one, 0);
+      });
+      expect(await execute(fn)).toMatchObject({ status: 'completed', output: 200 * 199 + 200 });
+    });
+
+    test('large results pass', async () => {
+      const text = 'ä"\\\n'.repeat(200_000);
+      const fn = define(async ({ step }) => {
+        const big = await step.run('big', () => text);
+        await step.sleep('nap', 5);
+        return big.length;
+      });
+      expect(await execute(fn)).toMatchObject({ status: 'completed', output: text.length });
+    });
+  });
+}

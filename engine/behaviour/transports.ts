@@ -1,0 +1,111 @@
+// The ways a function can be reached, each opened on an engine with SQLite in a temporary directory.
+
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { createClient, createWorker, type IronflowFunction, serve, type Worker } from '../../src/index.ts';
+import { createEngine, type EmbeddedEngine } from '../src/main.ts';
+import { temporaryDirectory } from '../src/test-support/index.ts';
+import type { BehaviourHarness } from './suite.ts';
+
+interface OpenEngine {
+  readonly engine: EmbeddedEngine;
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+async function openEngine(): Promise<OpenEngine> {
+  const directory = temporaryDirectory();
+  const { port } = await freePort();
+  const engine = await createEngine({ dataDir: directory.path, push: { publicUrl: `http://localhost:${port}` } });
+  const { url } = await engine.listen({ port });
+  return {
+    engine,
+    url,
+    async close() {
+      await engine.close();
+      directory.remove();
+    },
+  };
+}
+
+/** A worker for each set of functions, which the engine lists before it is used. */
+class Workers {
+  readonly #make: (functions: readonly IronflowFunction[]) => Worker;
+  readonly #engine: EmbeddedEngine;
+  readonly #running: { readonly worker: Worker; readonly working: Promise<void> }[] = [];
+
+  constructor(engine: EmbeddedEngine, make: (functions: readonly IronflowFunction[]) => Worker) {
+    this.#engine = engine;
+    this.#make = make;
+  }
+
+  async provide(functions: readonly IronflowFunction[]): Promise<void> {
+    const worker = this.#make(functions);
+    this.#running.push({ worker, working: worker.start() });
+    const isThere = async () => (await this.#engine.engine.listWorkers('default')).some(({ id }) => id === worker.id);
+    while (!(await isThere())) await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#running.map(({ worker }) => worker.stop()));
+    await Promise.all(this.#running.map(({ working }) => working));
+  }
+}
+
+export async function openInProcess(): Promise<BehaviourHarness> {
+  const { engine, close } = await openEngine();
+  const workers = new Workers(engine, (functions) => createWorker({ functions, engine, logger: false }));
+  return {
+    client: createClient({ engine }),
+    provide: (functions) => workers.provide(functions),
+    close: () => workers.stop().then(close),
+  };
+}
+
+export async function openPolling(): Promise<BehaviourHarness> {
+  const { engine, url, close } = await openEngine();
+  const workers = new Workers(engine, (functions) => createWorker({ functions, serverUrl: url, logger: false }));
+  return {
+    client: createClient({ serverUrl: url }),
+    provide: (functions) => workers.provide(functions),
+    close: () => workers.stop().then(close),
+  };
+}
+
+export async function openPush(): Promise<BehaviourHarness> {
+  const { url, close } = await openEngine();
+  const client = createClient({ serverUrl: url });
+  const servers: ReturnType<typeof createServer>[] = [];
+  return {
+    client,
+    async provide(functions) {
+      const handler = serve({ functions, logger: false, skipVerification: true });
+      const server = createServer((request, response) => void handler(request, response));
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      servers.push(server);
+      const endpointUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/api/ironflow`;
+      for (const { id, config } of functions) {
+        const triggers = config.triggers.map(({ event }) => ({ ...(event !== undefined && { event }) }));
+        await client.registerFunction({ id, triggers, retry: { ...config.retry } as never, endpointUrl });
+      }
+    },
+    async close() {
+      await close();
+      for (const server of servers) {
+        server.closeAllConnections();
+        server.close();
+      }
+    },
+  };
+}
+
+function freePort(): Promise<{ port: number }> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => resolve({ port }));
+    });
+  });
+}

@@ -1,0 +1,183 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { fileURLToPath } from 'node:url';
+import { afterEach, describe, expect, test } from 'vitest';
+import { temporaryDirectory } from '../test-support/index.ts';
+
+const script = fileURLToPath(new URL('./run.ts', import.meta.url));
+const cleanUps: (() => void)[] = [];
+afterEach(() => {
+  for (const cleanUp of cleanUps.splice(0).reverse()) cleanUp();
+});
+
+interface Program {
+  readonly child: ChildProcess;
+  /** Resolves once the text is in what the program has printed. */
+  printed(text: string | RegExp): Promise<string>;
+  readonly exited: Promise<{ readonly code: number | null; readonly out: string; readonly err: string }>;
+}
+
+function run(args: readonly string[], env: NodeJS.ProcessEnv = {}): Program {
+  const child = spawn(process.execPath, ['--conditions=ironflow-source', script, ...args], {
+    env: { ...process.env, IRONFLOW_API_KEY: '', IRONFLOW_PORT: '', ...env },
+  });
+  cleanUps.push(() => child.kill('SIGKILL'));
+  let out = '';
+  let err = '';
+  const waiting = new Set<() => void>();
+  const heard = (add: (text: string) => void) => (chunk: Buffer) => {
+    add(String(chunk));
+    for (const look of waiting) look();
+  };
+  child.stdout.on(
+    'data',
+    heard((text) => (out += text)),
+  );
+  child.stderr.on(
+    'data',
+    heard((text) => (err += text)),
+  );
+  const exited = new Promise<{ code: number | null; out: string; err: string }>((resolve) =>
+    child.once('close', (code) => resolve({ code, out, err })),
+  );
+  return {
+    child,
+    exited,
+    printed: (text) =>
+      new Promise((resolve, reject) => {
+        const look = () => {
+          const all = out + err;
+          if (typeof text === 'string' ? all.includes(text) : text.test(all)) resolve(all);
+        };
+        waiting.add(look);
+        look();
+        void exited.then((end) => reject(new Error(`it ended with ${end.code}: ${end.out}${end.err}`)));
+      }),
+  };
+}
+
+function directory(): string {
+  const made = temporaryDirectory();
+  cleanUps.push(() => made.remove());
+  return made.path;
+}
+
+const READY = 'Ctrl-C stops the engine';
+const urlIn = (text: string) => /Address\s+(\S+)/.exec(text)?.[1] ?? '';
+
+describe('ironflow serve', () => {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    test(`says where it listens and where its data is, answers, and ends with 0 on ${signal}`, async () => {
+      const data = join(directory(), 'data');
+      const program = run(['serve', '--port', '0', '--data', data]);
+      const banner = await program.printed(READY);
+      expect(banner).toContain(data);
+      expect(banner).toContain('only this machine may call');
+      expect(banner).toContain('/api/v1/events');
+      expect(await (await fetch(`${urlIn(banner)}/health`)).json()).toMatchObject({ status: 'ok' });
+      program.child.kill(signal);
+      expect(await program.exited).toMatchObject({ code: 0, err: expect.stringContaining(signal) });
+    });
+  }
+
+  test('ends with 3 when the port is taken, and says which', async () => {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    cleanUps.push(() => server.close());
+    const address = server.address();
+    const port = typeof address === 'object' && address !== null ? address.port : 0;
+    const { code, err } = await run(['serve', '--port', `${port}`, '--data', directory()]).exited;
+    expect([code, err]).toEqual([3, expect.stringContaining(`Port ${port} on 127.0.0.1 is in use`)]);
+  });
+
+  test('ends with 4 when another engine uses the data directory, and leaves that one alone', async () => {
+    const data = directory();
+    const first = run(['serve', '--port', '0', '--data', data]);
+    const banner = await first.printed(READY);
+    const { code, err } = await run(['serve', '--port', '0', '--data', data]).exited;
+    expect([code, err]).toEqual([4, expect.stringContaining('in use by another Ironflow engine')]);
+    expect((await fetch(`${urlIn(banner)}/health`)).status).toBe(200);
+    // A killed engine leaves no lock behind.
+    first.child.kill('SIGKILL');
+    await first.exited;
+    const next = run(['serve', '--port', '0', '--data', data]);
+    await next.printed(READY);
+  });
+
+  test('ends with 5 when a newer version wrote the database', async () => {
+    const data = directory();
+    const first = run(['serve', '--port', '0', '--data', data]);
+    await first.printed(READY);
+    first.child.kill('SIGTERM');
+    await first.exited;
+    const db = new DatabaseSync(join(data, 'ironflow.db'));
+    db.exec('PRAGMA user_version = 1000');
+    db.close();
+    const { code, err } = await run(['serve', '--port', '0', '--data', data]).exited;
+    expect([code, err]).toEqual([5, expect.stringContaining('schema version 1000')]);
+  });
+
+  test.each([
+    [['serve', '--port', 'many'], '--port is "many"'],
+    [['serve', '--retention', 'long'], '--retention is "long"'],
+    [['serve', '--nonsense'], '--nonsense'],
+    [['serve', '--host', '0.0.0.0', '--port', '0'], 'IRONFLOW_API_KEY'],
+    [['serve', '--log-level', 'loud'], 'one of debug, info, warn, error'],
+    [['nonsense'], 'there is no command "nonsense"'],
+  ])('ends with 2 and says what is wrong: %j', async (args, message) => {
+    const data = args[0] === 'serve' ? ['--data', directory()] : [];
+    const { code, err } = await run([...args, ...data]).exited;
+    expect([code, err]).toEqual([2, expect.stringContaining(message)]);
+  });
+
+  test('asks for a key when it has one, and listens beyond this machine', async () => {
+    const program = run(['serve', '--port', '0', '--host', '0.0.0.0', '--data', directory()], {
+      IRONFLOW_API_KEY: 'one, two',
+    });
+    const { port } = new URL(urlIn(await program.printed(READY)));
+    const call = (authorization?: string) =>
+      fetch(`http://127.0.0.1:${port}/api/v1/runs`, { headers: authorization === undefined ? {} : { authorization } });
+    expect((await call()).status).toBe(401);
+    expect((await call('Bearer three')).status).toBe(401);
+    expect((await call('Bearer two')).status).toBe(200);
+  });
+
+  test('writes its log as JSON lines without payloads', async () => {
+    const program = run(['serve', '--port', '0', '--data', directory(), '--log-json']);
+    const url = urlIn(await program.printed(READY));
+    const post = (path: string, body: unknown) =>
+      fetch(url + path, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      });
+    await post('/ironflow.v1.IronflowService/RegisterFunction', {
+      id: 'f',
+      triggers: [{ event: 'e' }],
+      retry: { maxAttempts: 1 },
+    });
+    await post('/api/v1/workers/w/register', { function_ids: ['f'], max_concurrent_jobs: 1 });
+    await post('/api/v1/events', { name: 'e', data: { card: 'secret-4242' } });
+    const { jobs } = (await (await fetch(`${url}/api/v1/workers/w/jobs?available=1`)).json()) as {
+      jobs: { job_id: string }[];
+    };
+    await fetch(`${url}/api/v1/workers/w/jobs/${jobs[0]?.job_id}`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({
+        status: 'failed',
+        error: { message: 'card secret-4242 declined', code: 'DECLINED', retryable: false },
+      }),
+    });
+    const log = await program.printed('run failed');
+    const lines = log
+      .split('\n')
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(lines.map(({ message }) => message)).toEqual(['function registered', 'worker registered', 'run failed']);
+    expect(lines[2]).toMatchObject({ level: 'warn', functionId: 'f', code: 'DECLINED' });
+    expect(log).not.toContain('4242');
+  });
+});
