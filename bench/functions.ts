@@ -17,3 +17,15 @@ export const steps = createFunction(
     return results;
   },
 );
+
+/** Runs 1,020 steps and returns what a step took around step 10 and around step 1,000, in milliseconds. */
+export const flat = createFunction({ id: 'bench-flat', triggers: [{ event: 'bench.flat' }] }, async ({ step }) => {
+  const took: number[] = [];
+  for (let i = 0; i < 1_020; i++) {
+    const at = performance.now();
+    await step.run('step', () => ({ i, ok: true }));
+    took.push(performance.now() - at);
+  }
+  const around = (n: number) => took.slice(n - 8, n + 12).sort((a, b) => a - b)[10] ?? 0;
+  return { step10: around(10), step1000: around(1_000) };
+});

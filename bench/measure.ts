@@ -66,6 +66,9 @@ export async function measure(target: Target, sizes: Sizes): Promise<Figure[]> {
     const fanAt = performance.now();
     await call(target, 100, true);
     note('100 parallel steps', 'ms', performance.now() - fanAt);
+
+    const { step10, step1000 } = await target.flat();
+    note('step 1,000 of a run against its step 10', '×', step1000 / step10);
   }
   return [...figures].map(([name, figure]) => ({ name, ...figure }));
 }

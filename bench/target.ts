@@ -5,6 +5,8 @@ export interface Target {
   readonly topology: string;
   /** Starts a run of `bench-steps` and resolves with what it returned. */
   run(input: { readonly n: number; readonly parallel?: boolean }): Promise<unknown>;
+  /** Starts a run of `bench-flat` and resolves with what it returned. */
+  flat(): Promise<{ readonly step10: number; readonly step1000: number }>;
   /** CPU seconds used so far, by role. */
   cpuSeconds(): Record<string, number>;
   close(): Promise<void>;

@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { createEngine } from '@ironflow/engine';
 import { createClient, createWorker } from '@ironflow/node';
 import { ownCpuSeconds, until } from '../children.ts';
-import { steps } from '../functions.ts';
+import { flat, steps } from '../functions.ts';
 import type { Target } from '../target.ts';
 
 export async function openInProcess(): Promise<Target> {
   const dataDir = mkdtempSync(join(tmpdir(), 'ironflow-bench-'));
   const engine = await createEngine({ dataDir });
-  const worker = createWorker({ functions: [steps], engine, maxConcurrentJobs: 500, logger: false });
+  const worker = createWorker({ functions: [steps, flat], engine, maxConcurrentJobs: 500, logger: false });
   const client = createClient({ engine });
   const working = worker.start();
   await until('the worker is there', async () => (await client.listWorkers()).length > 0);
@@ -18,6 +18,8 @@ export async function openInProcess(): Promise<Target> {
     name: 'in-process',
     topology: 'engine, worker and client in one process',
     run: async (input) => (await client.emitSync('bench.steps', input, { timeout: 120_000 })).output,
+    flat: async () =>
+      (await client.emitSync<{ step10: number; step1000: number }>('bench.flat', {}, { timeout: 120_000 })).output,
     cpuSeconds: () => ({ all: ownCpuSeconds() }),
     async close() {
       await worker.stop();

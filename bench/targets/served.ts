@@ -23,7 +23,9 @@ export function openPush(): Promise<Target> {
       isReady: async () => {
         await fetch(endpointUrl, { method: 'POST', body: '{}' });
         const client = createClient({ serverUrl });
-        await client.registerFunction({ id: 'bench-steps', triggers: [{ event: 'bench.steps' }], endpointUrl });
+        for (const name of ['steps', 'flat']) {
+          await client.registerFunction({ id: `bench-${name}`, triggers: [{ event: `bench.${name}` }], endpointUrl });
+        }
         return true;
       },
     };
@@ -52,6 +54,8 @@ async function openServed(
     name,
     topology,
     run: async (input) => (await client.emitSync('bench.steps', input, { timeout: 120_000 })).output,
+    flat: async () =>
+      (await client.emitSync<{ step10: number; step1000: number }>('bench.flat', {}, { timeout: 120_000 })).output,
     cpuSeconds: () => ({ client: ownCpuSeconds(), engine: engine.cpuSeconds(), functions: child.cpuSeconds() }),
     async close() {
       await child.stop();
