@@ -1,4 +1,5 @@
 import { NonRetryableError } from '@ironflow/core';
+import { capabilities, parseFunctionRegistration, type WorkerHello } from '@ironflow/core/wire';
 import { describe, expect, test } from 'vitest';
 import { createFunction } from '../../src/function/index.ts';
 import { env, openTestEngine, type TestEngine } from './test-support/index.ts';
@@ -147,4 +148,58 @@ describe('a run', () => {
     expect(calls).toEqual(['a', 'attempt 1', 'attempt 2', 'attempt 3']);
     expect(await runOf(harness, runIds[0])).toMatchObject({ status: 'completed', attempt: 3 });
   });
+});
+
+test('a polling worker hears of a wait that was met while the engine restarted, and keeps no slot of jobs that ended', async () => {
+  const first = await openTestEngine();
+  await first.engine.registerFunction(
+    env,
+    parseFunctionRegistration({ id: 'f', triggers: [{ event: 'go' }], preferredMode: 'EXECUTION_MODE_PULL' }),
+  );
+  const hello: WorkerHello = {
+    workerId: 'poller',
+    hostname: 'test',
+    functionIds: ['f'],
+    functionVersions: {},
+    jobsMax: 1,
+    labels: {},
+    version: { sdk: 'test', runtime: 'test' },
+    capabilities: [...capabilities],
+  };
+  await first.engine.registerWorker(env, hello);
+  const { signal } = new AbortController();
+  const polled = first.engine.poll('poller', { available: 1, draining: false }, signal);
+  await first.emit('go');
+  await first.emit('go');
+  await first.clock.settle();
+  const [job] = (await polled)?.jobs ?? [];
+  if (job === undefined) throw new Error('no job came');
+  const { jobId, fence, leaseToken, runId } = job;
+  const lease = { jobId, fence, leaseToken };
+  // A body runs on in the worker while another branch sleeps.
+  const stepId = `${runId}:nap:0`;
+  const until = first.clock.now() + 5;
+  await first.engine.report('poller', {
+    ...lease,
+    seenWakes: 0,
+    records: [],
+    waits: [{ stepId, name: 'nap', kind: 'sleep', until, wake: 0, sequence: 1 }],
+  });
+  await first.engine.close();
+
+  const second = await openTestEngine({ store: first.store, clock: first.clock });
+  await second.clock.advance(5);
+  const news = second.engine.poll('poller', { available: 0, draining: false }, signal);
+  await second.clock.settle();
+  expect(await news).toMatchObject({ jobs: [], resolutions: [{ jobId, resolution: { wake: 1, entry: { stepId } } }] });
+  const next = second.engine.poll('poller', { available: 0, draining: false }, signal);
+  await second.engine.report('poller', {
+    ...lease,
+    seenWakes: 1,
+    records: [],
+    waits: [],
+    end: { status: 'completed', output: { text: '1' as never } },
+  });
+  await second.clock.settle();
+  expect((await next)?.jobs).toHaveLength(1);
 });

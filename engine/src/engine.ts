@@ -7,7 +7,6 @@
 
 import { IronflowError } from '@ironflow/core';
 import type {
-  Assignment,
   Capability,
   FunctionDefinition,
   JobHandlers,
@@ -313,9 +312,9 @@ export class Engine {
   }
 
   /** A poll's answer did not reach the worker. */
-  async undelivered(sessionId: string, jobs: readonly Assignment[]): Promise<void> {
+  async undelivered(sessionId: string, answer: PollAnswer): Promise<void> {
     const session = await this.#sessions.polling(sessionId);
-    session?.channel.undelivered(jobs);
+    session?.channel.undelivered(answer);
     this.#sessions.connectionLost(sessionId);
   }
 

@@ -1,10 +1,14 @@
 import type { Resolution } from '@ironflow/core/wire';
 import type { Transaction } from '../group-commit/index.ts';
 import { memoEntryFrom } from '../kernel/memo.ts';
+import type { Store } from '../store/port.ts';
 import { steps, waits } from '../store/tables.ts';
 
+/** Reads rows inside a command, or straight from a store. */
+type Reader = Pick<Transaction, 'scan'>;
+
 /** What has met a run's waits after the first `seenWakes`, in order. Reads those rows and no others. */
-export async function resolutionsSince(tx: Transaction, runId: string, seenWakes: number): Promise<Resolution[]> {
+export async function resolutionsSince(tx: Reader, runId: string, seenWakes: number): Promise<Resolution[]> {
   const range = { index: 'byResolution', prefix: [runId], after: [seenWakes], limit: Number.MAX_SAFE_INTEGER };
   const [settled, due] = await Promise.all([tx.scan({ table: steps, ...range }), tx.scan({ table: waits, ...range })]);
   const resolutions: Resolution[] = [
@@ -14,4 +18,8 @@ export async function resolutionsSince(tx: Transaction, runId: string, seenWakes
     ),
   ];
   return resolutions.sort((a, b) => a.wake - b.wake);
+}
+
+export function readerOf(store: Store): Reader {
+  return { scan: async (range) => (await store.scan(range)).map(({ row }) => row) };
 }

@@ -10,7 +10,7 @@ export interface WorkerChannel {
   readonly room: number;
   /** The dispatcher is about to send this many jobs. */
   take(jobs: number): void;
-  /** The dispatcher does not send them after all. */
+  /** The dispatcher does not send them after all. A job that is sent goes from there by `assign`. */
   giveBack(jobs: number): void;
   /** Hands a leased job over. */
   assign(assignment: Assignment): void;
@@ -18,6 +18,6 @@ export interface WorkerChannel {
   resolve(jobId: string, resolution: Resolution): void;
   /** A job it holds is no longer its own. */
   revoke(jobId: string, code: string, message: string): void;
-  /** A job it held has ended: its room is free again. */
+  /** A job that was assigned to it is its own no more: its room is free again. */
   ended(jobId: string): void;
 }

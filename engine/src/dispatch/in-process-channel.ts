@@ -1,11 +1,12 @@
 import type { Assignment, JobHandlers, Resolution } from '@ironflow/core/wire';
 import type { WorkerChannel } from './channel.ts';
+import { JobRoom } from './job-room.ts';
 
 export interface InProcessChannelOptions {
   readonly sessionId: string;
   readonly env: string;
   readonly functions: ReadonlyMap<string, number | null>;
-  readonly room: number;
+  readonly jobsMax: number;
   readonly handlers: JobHandlers;
   readonly roomChanged: (channel: InProcessChannel) => void;
 }
@@ -15,7 +16,7 @@ export class InProcessChannel implements WorkerChannel {
   readonly sessionId: string;
   readonly env: string;
   readonly functions: ReadonlyMap<string, number | null>;
-  #room: number;
+  readonly #room: JobRoom;
   readonly #options: InProcessChannelOptions;
   #draining = false;
 
@@ -24,22 +25,23 @@ export class InProcessChannel implements WorkerChannel {
     this.sessionId = options.sessionId;
     this.env = options.env;
     this.functions = options.functions;
-    this.#room = options.room;
+    this.#room = new JobRoom(options.jobsMax);
   }
 
   get room(): number {
-    return this.#draining ? 0 : this.#room;
+    return this.#draining ? 0 : this.#room.free;
   }
 
   take(jobs: number): void {
-    this.#room -= jobs;
+    this.#room.take(jobs);
   }
 
   giveBack(jobs: number): void {
-    this.#room += jobs;
+    this.#room.giveBack(jobs);
   }
 
   assign(assignment: Assignment): void {
+    this.#room.assign(assignment.jobId);
     this.#options.handlers.assigned(assignment);
   }
 
@@ -52,8 +54,8 @@ export class InProcessChannel implements WorkerChannel {
     this.ended(jobId);
   }
 
-  ended(_jobId: string): void {
-    this.#room++;
+  ended(jobId: string): void {
+    this.#room.ended(jobId);
     this.#options.roomChanged(this);
   }
 

@@ -104,8 +104,7 @@ export class Dispatcher {
       release: () => {
         if (!open) return;
         open = false;
-        channel.giveBack(1);
-        this.roomChanged(channel);
+        this.#notSent(channel);
       },
     };
   }
@@ -159,14 +158,15 @@ export class Dispatcher {
       const channel = this.#channels.get(sessionId);
       if (channel === undefined) {
         if (!this.#closed) await this.#options.giveBack(run);
-      } else if (assigning.revoked) channel.ended(jobId);
+      } else if (assigning.revoked) this.#notSent(channel);
       else {
         channel.assign(assignment);
         for (const resolution of assigning.news) channel.resolve(jobId, resolution);
       }
     } catch (error) {
       this.#options.logger.error('a job could not be handed over', { jobId, sessionId, error });
-      this.#channels.get(sessionId)?.ended(jobId);
+      const channel = this.#channels.get(sessionId);
+      if (channel !== undefined) this.#notSent(channel);
       this.#options.clock.setTimer(1_000, () => {
         if (!this.#closed)
           this.#options
@@ -176,6 +176,11 @@ export class Dispatcher {
     } finally {
       this.#assigning.delete(jobId);
     }
+  }
+
+  #notSent(channel: WorkerChannel): void {
+    channel.giveBack(1);
+    this.roomChanged(channel);
   }
 
   #queue(env: string, functionId: string): FunctionQueue {

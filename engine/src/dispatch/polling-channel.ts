@@ -1,16 +1,18 @@
 // A session that polls. Its jobs wait in an outbox for the next poll; a poll that finds nothing is held until something
 // comes, so a job that becomes ready is handed over at once.
 //
-//   Q1. A poll gets at most as many jobs as it says it has room for.
-//   Q2. Between two polls the session is taken to have the room that it last had: a worker polls again at once.
+//   Q1. A poll of a worker that wants news gets all that waits for it: the engine counts its room (job-room.ts). One of a published
+//       worker gets at most as many jobs as it says it has room for.
+//   Q2. Between two polls the session is taken to be there: a worker polls again at once.
 //   Q3. What is in the outbox and not fetched in time goes back: its worker has stopped polling.
 
 import type { Assignment, Resolution } from '@ironflow/core/wire';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { WorkerChannel } from './channel.ts';
+import { JobRoom } from './job-room.ts';
 
 export interface Poll {
-  /** Jobs the worker can take. */
+  /** Jobs the worker can take, as it counts. */
   readonly available: number;
   /** How long to hold the poll when there is nothing, in milliseconds. */
   readonly waitMs: number;
@@ -32,6 +34,9 @@ export interface PollingChannelOptions {
   readonly sessionId: string;
   readonly env: string;
   readonly functions: ReadonlyMap<string, number | null>;
+  readonly jobsMax: number;
+  /** Jobs that are leased to the session from before. */
+  readonly held: readonly string[];
   readonly clock: Clock;
   /** How long a job may wait in the outbox with no poll to fetch it, in milliseconds. */
   readonly fetchMs: number;
@@ -41,7 +46,6 @@ export interface PollingChannelOptions {
 
 interface HeldPoll {
   readonly poll: Poll;
-  available: number;
   readonly answer: (answer: PollAnswer) => void;
   readonly timer: Timer;
 }
@@ -50,7 +54,11 @@ export class PollingChannel implements WorkerChannel {
   readonly sessionId: string;
   readonly env: string;
   readonly functions: ReadonlyMap<string, number | null>;
-  #room = 0;
+  readonly #room: JobRoom;
+  /** The last poll. Undefined before the first, and when the next is overdue. */
+  #last: Poll | undefined;
+  /** What the last poll had room for, as its worker counts, less what it was sent. */
+  #available = 0;
   /** Which poll carried a job to the worker. */
   readonly #carriedBy = new Map<string, number>();
   #firstPoll: number | undefined;
@@ -61,7 +69,6 @@ export class PollingChannel implements WorkerChannel {
   #held: HeldPoll | undefined;
   #answerScheduled = false;
   #fetchTimer: Timer | undefined;
-  #draining = false;
   #closed = false;
 
   constructor(options: PollingChannelOptions) {
@@ -69,18 +76,20 @@ export class PollingChannel implements WorkerChannel {
     this.sessionId = options.sessionId;
     this.env = options.env;
     this.functions = options.functions;
+    this.#room = new JobRoom(options.jobsMax, options.held);
   }
 
   get room(): number {
-    return this.#room;
+    if (this.#last === undefined || this.#last.draining) return 0;
+    return this.#last.wantsNews ? this.#room.free : this.#available - this.#outbox.length - this.#room.reserved;
   }
 
   take(jobs: number): void {
-    this.#room -= jobs;
+    this.#room.take(jobs);
   }
 
   giveBack(jobs: number): void {
-    this.#room += jobs;
+    this.#room.giveBack(jobs);
   }
 
   /** Answers with what there is for the session, or with what comes within `waitMs`. A newer poll ends an older one. */
@@ -92,11 +101,11 @@ export class PollingChannel implements WorkerChannel {
     if (!poll.wantsNews) this.#forgetNews();
     if (poll.draining) this.#returnOutbox();
     this.#firstPoll ??= poll.number;
-    this.#room = poll.draining ? 0 : Math.max(0, poll.available - this.#outbox.length);
-    this.#draining = poll.draining;
+    this.#last = poll;
+    this.#available = poll.available;
     const { promise, resolve } = Promise.withResolvers<PollAnswer>();
     const timer = this.#options.clock.setTimer(poll.waitMs, () => this.#answerHeld());
-    this.#held = { poll, available: poll.available, answer: resolve, timer };
+    this.#held = { poll, answer: resolve, timer };
     signal.addEventListener('abort', () => this.#abandon(resolve), { once: true });
     if (this.#hasSomethingFor(this.#held)) this.#answerSoon();
     this.#options.roomChanged(this);
@@ -113,14 +122,17 @@ export class PollingChannel implements WorkerChannel {
     return (this.#carriedBy.get(jobId) ?? (this.#firstPoll ?? poll) - 1) < poll;
   }
 
-  /** Takes back jobs whose answer did not reach the worker. */
-  undelivered(jobs: readonly Assignment[]): void {
+  /** Takes back an answer that did not reach the worker. */
+  undelivered({ jobs, resolutions, revoked }: PollAnswer): void {
     this.#outbox.unshift(...jobs);
+    this.#resolutions.unshift(...resolutions);
+    this.#revoked.unshift(...revoked);
     if (this.#held !== undefined) this.#answerSoon();
     else this.#expectFetch();
   }
 
   assign(assignment: Assignment): void {
+    this.#room.assign(assignment.jobId);
     this.#outbox.push(assignment);
     if (this.#held !== undefined) this.#answerSoon();
     else this.#expectFetch();
@@ -145,10 +157,13 @@ export class PollingChannel implements WorkerChannel {
     this.#resolutions = this.#resolutions.filter((news) => news.jobId !== jobId);
     this.#outbox = this.#outbox.filter((assignment) => assignment.jobId !== jobId);
     this.#carriedBy.delete(jobId);
-    if (this.#draining) return;
-    this.#room++;
-    if (this.#held?.poll.wantsNews) this.#held.available++;
+    this.#room.ended(jobId);
     this.#options.roomChanged(this);
+  }
+
+  /** Jobs the session is taken to hold. */
+  heldJobs(): string[] {
+    return this.#room.held();
   }
 
   close(): void {
@@ -163,9 +178,14 @@ export class PollingChannel implements WorkerChannel {
     this.close();
   }
 
-  #hasSomethingFor({ poll, available }: HeldPoll): boolean {
-    const hasJob = this.#outbox.length > 0 && available > 0;
+  #hasSomethingFor({ poll }: HeldPoll): boolean {
+    const hasJob = this.#outbox.length > 0 && this.#fits(poll) > 0;
     return hasJob || (poll.wantsNews && (this.#resolutions.length > 0 || this.#revoked.length > 0));
+  }
+
+  /** How many of the jobs that wait here the poll takes. */
+  #fits(poll: Poll): number {
+    return poll.wantsNews ? this.#outbox.length : poll.available;
   }
 
   /** Waits for the end of the turn, so that jobs which become ready together travel together. */
@@ -183,7 +203,8 @@ export class PollingChannel implements WorkerChannel {
     if (held === undefined) return;
     this.#held = undefined;
     held.timer.cancel();
-    const jobs = this.#outbox.splice(0, held.available);
+    const jobs = this.#outbox.splice(0, this.#fits(held.poll));
+    this.#available -= jobs.length;
     const { number } = held.poll;
     if (number !== undefined) for (const { jobId } of jobs) this.#carriedBy.set(jobId, number);
     const answer = { jobs, resolutions: this.#resolutions, revoked: this.#revoked };
@@ -196,7 +217,7 @@ export class PollingChannel implements WorkerChannel {
     if (this.#held?.answer !== answer) return;
     this.#held.timer.cancel();
     this.#held = undefined;
-    this.#room = 0; // until it polls again
+    this.#last = undefined;
     answer(nothing);
     if (this.#outbox.length > 0) this.#expectFetch();
   }
@@ -209,7 +230,7 @@ export class PollingChannel implements WorkerChannel {
   #expectFetch(): void {
     this.#fetchTimer ??= this.#options.clock.setTimer(this.#options.fetchMs, () => {
       this.#fetchTimer = undefined;
-      this.#room = 0; // until it polls again
+      this.#last = undefined;
       this.#returnOutbox();
     });
   }

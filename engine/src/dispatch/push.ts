@@ -28,6 +28,7 @@ import type { Logger } from '../ports/logger.ts';
 import type { WorkerChannel } from './channel.ts';
 import { type HttpAnswer, HttpPoster } from './http-post.ts';
 import type { Dispatcher } from './index.ts';
+import { JobRoom } from './job-room.ts';
 
 export interface PushSettings {
   /** Requests open to one endpoint at a time. Default 50. */
@@ -138,7 +139,7 @@ const sameMap = (a: ReadonlyMap<string, number | null>, b: ReadonlyMap<string, n
   b !== undefined && a.size === b.size && [...a].every(([key, value]) => b.get(key) === value);
 
 /** Requests open to one endpoint at a time when not told. */
-const ROOM = 50;
+const JOBS_MAX = 50;
 
 /** Answers that say "not now" of the endpoint, and nothing of the run. */
 const NOT_NOW = new Set([429, 502, 503, 504]);
@@ -153,7 +154,7 @@ class PushChannel implements WorkerChannel {
   readonly #poster: HttpPoster;
   readonly #open = new Map<string, AbortController>();
   readonly #working = new Set<Promise<void>>();
-  #room: number;
+  readonly #room: JobRoom;
   #restTimer: Timer | undefined;
   #rests = 0;
   #closed = false;
@@ -164,11 +165,15 @@ class PushChannel implements WorkerChannel {
     this.url = url;
     this.#ports = ports;
     this.#poster = poster;
-    this.#room = ports.settings.concurrency ?? ROOM;
+    this.#room = new JobRoom(this.#jobsMax);
   }
 
   get room(): number {
-    return this.#restTimer !== undefined || this.#closed ? 0 : this.#room;
+    return this.#restTimer !== undefined || this.#closed ? 0 : this.#room.free;
+  }
+
+  get #jobsMax(): number {
+    return this.#ports.settings.concurrency ?? JOBS_MAX;
   }
 
   /** How it registers to serve these functions. */
@@ -178,7 +183,7 @@ class PushChannel implements WorkerChannel {
       hostname: new URL(this.url).host,
       functionIds: [...functions.keys()],
       functionVersions: Object.fromEntries(functions),
-      jobsMax: this.#ports.settings.concurrency ?? ROOM,
+      jobsMax: this.#jobsMax,
       labels: { endpoint: this.url },
       version: { sdk: '', runtime: '' },
       capabilities: [],
@@ -186,14 +191,15 @@ class PushChannel implements WorkerChannel {
   }
 
   take(jobs: number): void {
-    this.#room -= jobs;
+    this.#room.take(jobs);
   }
 
   giveBack(jobs: number): void {
-    this.#room += jobs;
+    this.#room.giveBack(jobs);
   }
 
   assign(assignment: Assignment): void {
+    this.#room.assign(assignment.jobId);
     const work = this.#call(assignment)
       .catch((error) =>
         this.#ports.logger.error('the answer of an endpoint could not be stored', {
@@ -214,8 +220,8 @@ class PushChannel implements WorkerChannel {
     this.ended(jobId);
   }
 
-  ended(_jobId: string): void {
-    this.#room++;
+  ended(jobId: string): void {
+    this.#room.ended(jobId);
     this.#ports.dispatcher.roomChanged(this);
   }
 

@@ -11,6 +11,7 @@ import {
   type WorkerHello,
 } from '@ironflow/core/wire';
 import type { CommandPorts } from '../commands/ports.ts';
+import { readerOf, resolutionsSince } from '../commands/resolutions.ts';
 import {
   extendSession,
   heartbeat,
@@ -24,7 +25,7 @@ import { jobIdOf, parseJobId } from '../kernel/run.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Store } from '../store/port.ts';
-import { runs, type SessionRow, type SessionTransport, sessions } from '../store/tables.ts';
+import { type RunRow, runs, type SessionRow, type SessionTransport, sessions } from '../store/tables.ts';
 import type { WorkerChannel } from './channel.ts';
 import { InProcessChannel } from './in-process-channel.ts';
 import type { Dispatcher } from './index.ts';
@@ -68,6 +69,7 @@ export interface ConnectedSession {
 export class Sessions {
   readonly #options: SessionsOptions;
   readonly #connected = new Map<string, ConnectedSession>();
+  readonly #connecting = new Map<string, Promise<ConnectedSession>>();
   readonly #renewals = new Map<string, Timer>();
   #closed = false;
 
@@ -111,7 +113,7 @@ export class Sessions {
   ): Promise<{ readonly leaseMs: number; readonly capabilities: readonly Capability[] }> {
     const row = await this.#register(env, hello, 'polling');
     this.#logRegistered(row, hello);
-    this.#connectPolling(row);
+    await this.#connectPolling(row);
     return { leaseMs: row.leaseMs, capabilities: capabilities.filter((name) => hello.capabilities.includes(name)) };
   }
 
@@ -121,7 +123,7 @@ export class Sessions {
       sessionId: row.id,
       env: row.env,
       functions: functionsOf(row),
-      room: row.jobsMax,
+      jobsMax: row.jobsMax,
       handlers,
       roomChanged: (changed) => this.#options.dispatcher.roomChanged(changed),
     });
@@ -149,7 +151,8 @@ export class Sessions {
   }
 
   /** The polling session of this id, taken up from the store when an earlier engine registered it. */
-  async polling(sessionId: string): Promise<(ConnectedSession & { readonly channel: PollingChannel }) | undefined> {
+  async polling(sessionId: string): Promise<PollingSession | undefined> {
+    await this.#connecting.get(sessionId);
     const connected = this.#connected.get(sessionId);
     if (connected !== undefined) return isPolling(connected) ? connected : undefined;
     const [found] = await this.#options.store.get(sessions, [[sessionId]]);
@@ -199,10 +202,12 @@ export class Sessions {
    * @param poll - The worker's polls before this number were over when it said so.
    */
   async reconcile(sessionId: string, held: ReadonlySet<string>, poll: number | undefined): Promise<string[]> {
-    const { store, clock } = this.#options;
-    const rows = await store.scan({ table: runs, index: 'bySession', prefix: [sessionId], limit: 10_000 });
-    const leased = new Map(rows.map(({ row }) => [jobIdOf(row.id, row.fence), row]));
+    const { clock } = this.#options;
     const channel = this.#connected.get(sessionId)?.channel;
+    const counted = channel instanceof PollingChannel ? channel.heldJobs() : [];
+    const leased = new Map((await this.#leased(sessionId)).map((row) => [jobIdOf(row.id, row.fence), row]));
+    // A lease that was read as this engine took the session up may have ended in between.
+    for (const jobId of counted) if (!leased.has(jobId)) channel?.ended(jobId);
     const before = clock.now() - UNHELD_AFTER_MS;
     const unheld = [...leased].filter(([jobId, { leasedAt }]) => {
       if (held.has(jobId) || (leasedAt ?? 0) >= before) return false;
@@ -259,14 +264,35 @@ export class Sessions {
     );
   }
 
-  #connectPolling(row: SessionRow): ConnectedSession & { readonly channel: PollingChannel } {
+  async #leased(sessionId: string): Promise<RunRow[]> {
+    const range = { table: runs, index: 'bySession', prefix: [sessionId], limit: Number.MAX_SAFE_INTEGER };
+    return (await this.#options.store.scan(range)).map(({ row }) => row);
+  }
+
+  /** Calls for one session take their turns: the last one stays connected. */
+  #connectPolling(row: SessionRow): Promise<PollingSession> {
+    const before = this.#connecting.get(row.id) ?? Promise.resolve();
+    const connecting = before
+      .catch(() => {})
+      .then(() => this.#makePolling(row))
+      .finally(() => {
+        if (this.#connecting.get(row.id) === connecting) this.#connecting.delete(row.id);
+      });
+    this.#connecting.set(row.id, connecting);
+    return connecting;
+  }
+
+  async #makePolling(row: SessionRow): Promise<PollingSession> {
     const { clock, dispatcher, logger } = this.#options;
+    const leased = await this.#leased(row.id);
     const old = this.#connected.get(row.id);
     if (old !== undefined && isPolling(old)) old.channel.replaced();
     const channel = new PollingChannel({
       sessionId: row.id,
       env: row.env,
       functions: functionsOf(row),
+      jobsMax: row.jobsMax,
+      held: leased.map(({ id, fence }) => jobIdOf(id, fence)),
       clock,
       fetchMs: this.#options.settings.reconnectMs,
       roomChanged: (changed) => dispatcher.roomChanged(changed),
@@ -275,6 +301,11 @@ export class Sessions {
           logger.error('a job that was not fetched could not be given back', { jobId, error }),
         ),
     });
+    // What met waits of its jobs while no engine had its ear. It asks for what came before the last.
+    for (const run of leased.filter(({ unseenWakes }) => unseenWakes > 0)) {
+      const news = await resolutionsSince(readerOf(this.#options.store), run.id, run.wakes - run.unseenWakes);
+      for (const resolution of news) channel.resolve(jobIdOf(run.id, run.fence), resolution);
+    }
     dispatcher.attach(channel);
     return this.#connect(row, channel);
   }
@@ -293,7 +324,9 @@ export class Sessions {
   }
 }
 
-function isPolling(connected: ConnectedSession): connected is ConnectedSession & { readonly channel: PollingChannel } {
+type PollingSession = ConnectedSession & { readonly channel: PollingChannel };
+
+function isPolling(connected: ConnectedSession): connected is PollingSession {
   return connected.channel instanceof PollingChannel;
 }
 

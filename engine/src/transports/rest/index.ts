@@ -222,7 +222,7 @@ async function poll(request: RestRequest): Promise<Answer> {
   if (answer === undefined) return restError(notRegistered(request));
   const { jobs, resolutions, revoked, conversational } = answer;
   if (jobs.length + resolutions.length + revoked.length === 0) return noContent;
-  const undelivered = () => void engine.undelivered(workerId, jobs).catch(() => {});
+  const undelivered = () => void engine.undelivered(workerId, answer).catch(() => {});
   const jobTexts = jobs.map((job) => assignmentToJson(job, conversational));
   // Releases up to 0.22 ask without `available` and understand a single job only.
   if (text === null) return { status: 200, body: jobTexts[0] ?? '{}', undelivered };
