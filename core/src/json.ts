@@ -44,11 +44,11 @@ export function decodeJson(text: JsonText): Json {
 }
 
 /**
- * Refuses text that nests arrays and objects deeper than `limits.jsonDepthMax`, before anything recurses over it.
+ * Refuses text that nests arrays and objects deeper than `levelsMax`, before anything recurses over it.
  * One pass over the characters; text too short to nest that deep is not looked at.
  */
-export function assertJsonDepth(text: string, what: string): void {
-  if (text.length <= limits.jsonDepthMax * 2) return;
+export function assertJsonDepth(text: string, what: string, levelsMax: number = limits.jsonDepthMax): void {
+  if (text.length <= levelsMax) return;
   let depth = 0;
   let inString = false;
   for (let i = 0; i < text.length; i++) {
@@ -58,9 +58,9 @@ export function assertJsonDepth(text: string, what: string): void {
       else if (code === 0x22 /* " */) inString = false;
     } else if (code === 0x22) inString = true;
     else if (code === 0x7b /* { */ || code === 0x5b /* [ */) {
-      if (++depth > limits.jsonDepthMax) {
-        throw new LimitError(`The ${what} nests deeper than ${limits.jsonDepthMax} levels. Flatten it.`, {
-          details: { limit: 'jsonDepthMax', value: limits.jsonDepthMax },
+      if (++depth > levelsMax) {
+        throw new LimitError(`The ${what} nests deeper than ${levelsMax} levels. Flatten it.`, {
+          details: { limit: 'jsonDepthMax', value: levelsMax },
         });
       }
     } else if (code === 0x7d || code === 0x5d) depth--;
