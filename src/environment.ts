@@ -4,7 +4,10 @@ export function variable(name: string): string | undefined {
   return value === '' ? undefined : value;
 }
 
-/** The engine's address: the one given, else `IRONFLOW_SERVER_URL`, else the local engine. Without a slash at its end. */
+/**
+ * The engine's address: the one given, else `IRONFLOW_SERVER_URL`, else the local engine. Without a slash at its end. The empty
+ * string counts as none.
+ */
 export function serverUrlFrom(given: string | undefined): string {
-  return (given ?? variable('IRONFLOW_SERVER_URL') ?? 'http://localhost:9123').replace(/\/+$/, '');
+  return (given || (variable('IRONFLOW_SERVER_URL') ?? 'http://localhost:9123')).replace(/\/+$/, '');
 }

@@ -14,10 +14,10 @@ const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 export function loggerFrom(logger: Logger | false | undefined): Logger {
   if (logger === false) return silent;
   if (logger !== undefined) return logger;
-  const wanted = globalThis.process?.env?.['IRONFLOW_LOG_LEVEL'] ?? 'info';
-  const from = Math.max(0, LEVELS.indexOf(wanted as (typeof LEVELS)[number]));
+  const wanted = (globalThis.process?.env?.['IRONFLOW_LOG_LEVEL'] ?? '').toLowerCase();
+  const from = LEVELS.findIndex((level) => level === wanted);
   const chosen = { ...silent };
-  for (const level of LEVELS.slice(from))
+  for (const level of LEVELS.slice(from < 0 ? LEVELS.indexOf('info') : from))
     chosen[level] = (message, ...args) => console[level](`[ironflow] ${message}`, ...args);
   return chosen;
 }

@@ -483,8 +483,6 @@ export class Execution {
 
   #promise(start: (resolve: (value: unknown) => void, reject: (error: unknown) => void) => void): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    // A failed step that nobody awaits is the function's business, not the process's.
-    promise.catch(() => {});
     if (this.#sequence >= limits.stepsPerRunMax) this.#handlerThrew(tooManySteps());
     if (!this.#over && this.#end === undefined) start(resolve, reject);
     return promise;
@@ -577,7 +575,9 @@ function tooManySteps(): LimitError {
 
 function timeoutError(name: string, timeoutMs: number): StepTimeoutError {
   const message = `Step "${name}" took longer than its timeout of ${timeoutMs} ms.`;
-  return new StepTimeoutError(message, { timeoutMs, details: { timeoutMs } });
+  const error = new StepTimeoutError(message, { timeoutMs, details: { timeoutMs } });
+  delete error.stack; // it would show a timer, and nothing of the step
+  return error;
 }
 
 /** Makes the abort signal only for a body that asks for it. */

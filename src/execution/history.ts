@@ -7,7 +7,9 @@
 //   begun in this execution      ──done───►
 //
 //   H1. An item settles only when all before it have settled or been passed over.
-//   H2. An item recorded before whose step the code does not come to holds up those behind it, until it is passed over; it
+//   H2. A recorded result settles in a later turn than the one in which the code comes to it, as it did the first time: code that
+//       waits for nothing gets as far before it.
+//   H3. An item recorded before whose step the code does not come to holds up those behind it, until it is passed over; it
 //       then settles when it is reached, if ever.
 
 import type { MemoEntry } from '@ironflow/core/wire';
@@ -29,10 +31,23 @@ export class History {
   readonly #unreached = new Set<Item>();
   readonly #soon: (callback: () => void) => void;
   #pumping = false;
+  #stopped = false;
+  /** Items of the memo that have neither settled nor been passed over. */
+  #replaying: number;
 
   constructor(memo: readonly MemoEntry[], soon: (callback: () => void) => void) {
     this.#soon = soon;
+    this.#replaying = memo.length;
     for (const entry of memo) this.add(entry);
+  }
+
+  get isReplaying(): boolean {
+    return this.#replaying > 0;
+  }
+
+  /** Nothing settles any more. */
+  stop(): void {
+    this.#stopped = true;
   }
 
   /** Adds a recorded result that the code has not come to yet. */
@@ -54,8 +69,8 @@ export class History {
     this.#byStep.delete(stepId); // a step is called once
     this.#unreached.delete(item);
     item.settle = settle;
-    if (item.passedOver) this.#soon(settle);
-    else this.#pump();
+    if (item.passedOver) this.#soon(() => this.#stopped || settle());
+    else if (this.#items[this.#next] === item) this.#pumpSoon();
   }
 
   /** Takes a place for a result of this execution, in order. */
@@ -89,6 +104,7 @@ export class History {
     if (next === undefined || !this.#unreached.has(next)) return;
     next.passedOver = true;
     this.#next++;
+    this.#replaying--;
     this.#pump();
   }
 
@@ -98,12 +114,20 @@ export class History {
   }
 
   #pump(): void {
-    if (this.#pumping) return;
+    if (this.#pumping || this.#stopped) return;
     const item = this.#items[this.#next];
     if (item?.settle === undefined) return;
+    const { settle } = item;
+    item.settle = undefined; // with it goes the result
     this.#next++;
+    this.#replaying--;
     this.#trim();
-    item.settle();
+    settle();
+    this.#pumpSoon();
+  }
+
+  #pumpSoon(): void {
+    if (this.#pumping) return;
     this.#pumping = true;
     this.#soon(() => {
       this.#pumping = false;

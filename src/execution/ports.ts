@@ -12,7 +12,15 @@ export const systemTurns: Turns = {
   now: () => Date.now(),
   soon: (callback) => void setImmediate(callback),
   after(delayMs, callback) {
-    const timer = setTimeout(callback, delayMs);
+    let timer: ReturnType<typeof setTimeout>;
+    const wait = (leftMs: number) => {
+      const ms = Math.min(leftMs, TIMER_MS_MAX);
+      timer = setTimeout(() => (leftMs > ms ? wait(leftMs - ms) : callback()), ms);
+    };
+    wait(delayMs);
     return () => clearTimeout(timer);
   },
 };
+
+/** The platform's timers overflow after 2^31 - 1 ms (25 days) and then go off at once. */
+const TIMER_MS_MAX = 2_147_483_647;

@@ -1,6 +1,6 @@
 import { assertSubject, limits, parseDuration, retryPolicyFrom, ValidationError } from '@ironflow/core';
 import type { StandardSchema } from './standard-schema.ts';
-import type { EventDataOf, FunctionConfig, FunctionHandler, IronflowFunction } from './types.ts';
+import type { EventDataOf, FunctionConfig, FunctionHandler, IronflowFunction, Trigger } from './types.ts';
 
 /**
  * Defines a durable function: its handler runs over its history, and every step in it is recorded before the next one starts.
@@ -28,33 +28,55 @@ export const ironflow = { createFunction } as const;
 function assertConfig(config: FunctionConfig<StandardSchema | undefined>): void {
   if (config === null || typeof config !== 'object')
     throw new ValidationError('createFunction needs a config object as its first argument.');
-  const { id, triggers, timeout, stepTimeout, schema, retry } = config;
+  const { id, name, triggers, timeout, stepTimeout, schema, retry, concurrency, mode, secrets } = config;
   if (typeof id !== 'string' || id === '')
     throw new ValidationError('A function needs an id: a string that is not empty.');
-  if (id.length > limits.nameLengthMax)
+  assertSubject(id, 'The function id', { pattern: false });
+  const refuse = (problem: string) => new ValidationError(`${problem} (function "${id}")`);
+  if (name !== undefined && (typeof name !== 'string' || name.length > limits.nameLengthMax))
+    throw refuse(`name must be text of at most ${limits.nameLengthMax} characters.`);
+  assertTriggers(id, triggers);
+  if (timeout !== undefined) parseDuration(timeout, `timeout of function "${id}"`);
+  if (stepTimeout !== undefined) parseDuration(stepTimeout, `stepTimeout of function "${id}"`);
+  retryPolicyFrom(retry, `retry of function "${id}"`);
+  if (concurrency !== undefined && !(Number.isInteger(concurrency?.limit) && concurrency.limit >= 1))
+    throw refuse(`concurrency.limit is ${concurrency?.limit}; it must be a whole number of at least 1.`);
+  if (mode !== undefined && mode !== 'push' && mode !== 'pull')
+    throw refuse(`mode is "${String(mode)}". Use "push" or "pull".`);
+  if (
+    secrets !== undefined &&
+    !(Array.isArray(secrets) && secrets.every((one) => typeof one === 'string' && one !== ''))
+  )
+    throw refuse('secrets must be an array of names, such as ["STRIPE_SECRET_KEY"].');
+  if (schema !== undefined && typeof schema?.['~standard']?.validate !== 'function') {
     throw new ValidationError(
-      `The function id "${id.slice(0, 40)}…" is longer than ${limits.nameLengthMax} characters.`,
+      `schema of function "${id}" is not a Standard Schema. Use one of zod (3.24 or newer), valibot or arktype.`,
     );
+  }
+}
+
+function assertTriggers(id: string, triggers: unknown): void {
   if (!Array.isArray(triggers)) {
     throw new ValidationError(
       `Function "${id}" needs triggers: an array, such as [{ event: "order.placed" }], or [] when it is only invoked.`,
     );
   }
+  if (triggers.length > limits.triggersPerFunctionMax) {
+    throw new ValidationError(
+      `Function "${id}" has ${triggers.length} triggers; at most ${limits.triggersPerFunctionMax} are taken. Use patterns, such as "order.*".`,
+    );
+  }
   for (const [i, trigger] of triggers.entries()) {
-    if (trigger.event === undefined && trigger.cron === undefined) {
+    const { event, cron } = (trigger ?? {}) as Trigger;
+    if (event === undefined && cron === undefined) {
       throw new ValidationError(
         `Trigger ${i} of function "${id}" has neither an event nor a cron schedule. Give it one.`,
       );
     }
-    if (trigger.event !== undefined)
-      assertSubject(trigger.event, `The event of trigger ${i} of function "${id}"`, { pattern: true });
-  }
-  if (timeout !== undefined) parseDuration(timeout, `timeout of function "${id}"`);
-  if (stepTimeout !== undefined) parseDuration(stepTimeout, `stepTimeout of function "${id}"`);
-  retryPolicyFrom(retry, `retry of function "${id}"`);
-  if (schema !== undefined && typeof schema?.['~standard']?.validate !== 'function') {
-    throw new ValidationError(
-      `schema of function "${id}" is not a Standard Schema. Use one of zod (3.24 or newer), valibot or arktype.`,
-    );
+    if (cron !== undefined && (typeof cron !== 'string' || cron.trim() === ''))
+      throw new ValidationError(`The cron schedule of trigger ${i} of function "${id}" must be text like "0 9 * * *".`);
+    if (event !== undefined && typeof event !== 'string')
+      throw new ValidationError(`The event of trigger ${i} of function "${id}" must be text like "order.placed".`);
+    if (event !== undefined) assertSubject(event, `The event of trigger ${i} of function "${id}",`, { pattern: true });
   }
 }

@@ -1,3 +1,4 @@
+import { parseDuration } from '@ironflow/core';
 import type { FunctionRegistration } from '@ironflow/core/wire';
 import type { IronflowFunction } from './types.ts';
 
@@ -12,7 +13,7 @@ export function registrationOf(
     description: config.description,
     triggers: config.triggers.map(({ event, expression, cron }) => ({ event, expression, cron })),
     retry: config.retry,
-    timeoutMs: config.timeout,
+    timeoutMs: config.timeout === undefined ? undefined : parseDuration(config.timeout),
     concurrency: config.concurrency,
     preferredMode: how.mode === 'pull' ? 'EXECUTION_MODE_PULL' : 'push',
     endpointUrl: how.endpointUrl,

@@ -41,11 +41,21 @@ export function createJob({ fn, assignment, journal, turns, logger, gate, retrie
       step,
       run: { id: assignment.runId, functionId: assignment.functionId, attempt: assignment.attempt },
       secrets: createSecretsClient({}),
-      logger,
+      logger: runLogger(logger, assignment, execution),
     };
     return fn.handler(context);
   };
   return { execution, handler };
+}
+
+/** The handler's logger: says which run writes, and nothing while the function comes through what it wrote of before. */
+function runLogger(logger: Logger, { functionId, runId }: Assignment, execution: Execution): Logger {
+  const to =
+    (level: keyof Logger): Logger['info'] =>
+    (message, ...args) => {
+      if (!execution.isReplaying) logger[level](`${functionId} ${runId}: ${message}`, ...args);
+    };
+  return { debug: to('debug'), info: to('info'), warn: to('warn'), error: to('error') };
 }
 
 async function eventFor(fn: IronflowFunction, { event }: Assignment): Promise<IronflowEvent> {

@@ -2,9 +2,11 @@ import { ValidationError } from '@ironflow/core';
 import type { ParallelOptions } from './options.ts';
 
 interface ScopedBranch {
-  readonly start: () => Promise<unknown>;
+  readonly start: () => unknown;
   /** Lets it go no further than the step it is in. */
   readonly stop: () => void;
+  /** It has come to its end. */
+  readonly ended: () => void;
 }
 
 /**
@@ -17,8 +19,11 @@ export function runBranches(
   options: ParallelOptions,
 ): Promise<unknown[]> {
   const { concurrency = Number.POSITIVE_INFINITY, onError = 'failFast' } = options;
-  if (!(concurrency >= 1))
-    throw new ValidationError(`concurrency of parallel "${name}" is ${concurrency}; it must be at least 1.`);
+  if (!(concurrency >= 1) || (!Number.isInteger(concurrency) && concurrency !== Number.POSITIVE_INFINITY)) {
+    throw new ValidationError(
+      `concurrency of parallel "${name}" is ${concurrency}; it must be a whole number of at least 1.`,
+    );
+  }
   if (onError !== 'failFast' && onError !== 'allSettled') {
     throw new ValidationError(`onError of parallel "${name}" is "${String(onError)}". Use "failFast" or "allSettled".`);
   }
@@ -31,8 +36,9 @@ export function runBranches(
 
     const settle = (index: number, result: unknown) => {
       results[index] = result;
+      branches[index]?.ended();
       if (--open === 0) resolve(results);
-      else startMore(1);
+      else startNext();
     };
     const fail = (index: number, error: unknown) => {
       if (onError === 'allSettled') {
@@ -44,22 +50,16 @@ export function runBranches(
       for (const branch of branches) branch.stop();
       reject(error);
     };
-    const startMore = (count: number) => {
-      for (let started = 0; started < count && next < branches.length && !failed; started++) {
-        const index = next++;
-        const branch = branches[index];
-        if (branch === undefined) return;
-        try {
-          // A branch that is no promise (a plain function) is taken as it is.
-          Promise.resolve(branch.start()).then(
-            (result) => settle(index, result),
-            (error: unknown) => fail(index, error),
-          );
-        } catch (error) {
-          fail(index, error);
-        }
-      }
+    const startNext = () => {
+      const index = next++;
+      const branch = branches[index];
+      if (branch === undefined || failed) return;
+      // Its first step is called at once; what it throws before that, or returns without a promise, is an end like any other.
+      new Promise((begun) => begun(branch.start())).then(
+        (result) => settle(index, result),
+        (error: unknown) => fail(index, error),
+      );
     };
-    startMore(concurrency);
+    for (let i = 0; i < Math.min(concurrency, branches.length); i++) startNext();
   });
 }

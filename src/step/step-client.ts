@@ -1,6 +1,6 @@
 import {
+  assertSubject,
   type Duration,
-  encodeJson,
   type IronflowEvent,
   limits,
   parseDuration,
@@ -8,7 +8,7 @@ import {
   ValidationError,
 } from '@ironflow/core';
 import { invokeTimeoutMsDefault, waitTimeoutMsDefault } from '@ironflow/core/wire';
-import type { Execution, StepContext } from '../execution/index.ts';
+import { type Execution, payloadFrom, type StepContext } from '../execution/index.ts';
 import type { EventFilter, InvokeOptions, ParallelOptions, StepOptions } from './options.ts';
 import { runBranches } from './parallel.ts';
 import type { Branch, StepClient } from './types.ts';
@@ -20,7 +20,8 @@ export class ExecutionSteps {
   readonly #stepTimeoutMs: number | undefined;
   /** Set when the branch goes no further: its later steps never settle. */
   #stopped = false;
-  readonly #branches: ExecutionSteps[] = [];
+  /** Branches under way. */
+  readonly #branches = new Set<ExecutionSteps>();
 
   constructor(execution: Execution, scope: StepScope, stepTimeoutMs: number | undefined) {
     this.#execution = execution;
@@ -30,11 +31,13 @@ export class ExecutionSteps {
 
   run(name: string, body: (context: StepContext) => unknown, options: StepOptions = {}): Promise<unknown> {
     return this.#step(name, () => {
+      if (typeof body !== 'function')
+        throw new ValidationError(`Step "${name}" has no body. Pass a function as the second argument.`);
       const timeoutMs =
         options.timeout === undefined
           ? this.#stepTimeoutMs
           : parseDuration(options.timeout, `timeout of step "${name}"`);
-      return this.#execution.call({ id: this.#scope.next(name), name, kind: 'run', body, timeoutMs });
+      return this.#execution.call({ id: this.#nextId(name), name, kind: 'run', body, timeoutMs });
     });
   }
 
@@ -47,10 +50,10 @@ export class ExecutionSteps {
 
   sleepUntil(name: string, date: Date | string): Promise<void> {
     return this.#step(name, () => {
-      const until = date instanceof Date ? date.getTime() : Date.parse(date);
+      const until = date instanceof Date ? date.getTime() : typeof date === 'string' ? Date.parse(date) : Number.NaN;
       if (!Number.isFinite(until)) {
         throw new ValidationError(
-          `Step "${name}" should sleep until ${JSON.stringify(date)}, which is no date. Use a Date or text such as "2027-01-31T09:00:00Z".`,
+          `Step "${name}" should sleep until "${String(date)}", which is no date. Use a Date or text such as "2027-01-31T09:00:00Z".`,
         );
       }
       return this.#sleepUntil(name, until);
@@ -64,13 +67,16 @@ export class ExecutionSteps {
         throw new ValidationError(
           `Step "${name}" waits for an event without a name. Give it: { event: "order.approved" }.`,
         );
+      assertSubject(event, `The event of step "${name}",`, { pattern: false });
+      if (filter.match !== undefined && typeof filter.match !== 'string')
+        throw new ValidationError(`match of step "${name}" must be text: a path such as "data.requestId".`);
       const timeoutMs =
         filter.timeout === undefined
           ? waitTimeoutMsDefault
           : parseDuration(filter.timeout, `timeout of step "${name}"`);
       const match = filter.match?.trim();
       return this.#execution.wait(
-        { stepId: this.#scope.next(name), name, kind: 'wait_for_event', event, timeoutMs, ...(match && { match }) },
+        { stepId: this.#nextId(name), name, kind: 'wait_for_event', event, timeoutMs, ...(match && { match }) },
         eventFrom,
       ) as Promise<IronflowEvent>; // eventFrom makes one
     });
@@ -84,11 +90,11 @@ export class ExecutionSteps {
           : parseDuration(options.timeout, `timeout of invoke "${functionId}"`);
       return this.#execution.wait(
         {
-          stepId: this.#scope.next(functionId),
+          input: payloadFrom(input, `input of invoke "${functionId}"`),
+          stepId: this.#nextId(functionId),
           name: functionId,
           kind: 'invoke',
           functionId,
-          input: { text: encodeJson(input, `input of invoke "${functionId}"`) },
           timeoutMs,
         },
         (output) => output,
@@ -99,11 +105,11 @@ export class ExecutionSteps {
   invokeAsync(functionId: string, input?: unknown): Promise<{ readonly runId: string }> {
     return this.#step(functionId, () => {
       const request = {
-        stepId: this.#scope.next(functionId),
+        input: payloadFrom(input, `input of invokeAsync "${functionId}"`),
+        stepId: this.#nextId(functionId),
         name: functionId,
         kind: 'invoke_async' as const,
         functionId,
-        input: { text: encodeJson(input, `input of invokeAsync "${functionId}"`) },
       };
       return this.#execution.wait(request, (output) => ({
         runId: (output as { readonly run_id: string }).run_id, // what the engine records for this kind
@@ -115,10 +121,22 @@ export class ExecutionSteps {
     return this.#step(name, () => {
       if (!Array.isArray(branches))
         throw new ValidationError(`parallel "${name}" needs an array of functions, one for each branch.`);
+      const wrong = branches.findIndex((branch) => typeof branch !== 'function');
+      if (wrong >= 0) {
+        throw new ValidationError(
+          `Branch ${wrong} of parallel "${name}" is no function. Write each branch as async (step) => …, not as its result.`,
+        );
+      }
       const scoped = branches.map((branch, index) => {
         const steps = new ExecutionSteps(this.#execution, this.#scope.branch(name, index), this.#stepTimeoutMs);
-        this.#branches.push(steps);
-        return { start: () => branch(steps as unknown as StepClient), stop: () => steps.#stop() }; // it has every method of a StepClient
+        return {
+          start: () => {
+            this.#branches.add(steps);
+            return branch(steps as unknown as StepClient); // it has every method of a StepClient
+          },
+          stop: () => steps.#stop(),
+          ended: () => this.#branches.delete(steps),
+        };
       });
       return runBranches(name, scoped, options);
     });
@@ -130,20 +148,30 @@ export class ExecutionSteps {
     fn: (item: I, step: StepClient, index: number) => Promise<unknown>,
     options?: ParallelOptions,
   ): Promise<unknown[]> {
-    if (!Array.isArray(items)) return Promise.reject(new ValidationError(`map "${name}" needs an array of items.`));
-    return this.parallel(
-      name,
-      items.map((item: I, index) => (step: StepClient) => fn(item, step, index)),
-      options,
+    return this.#step(name, () => {
+      if (!Array.isArray(items)) throw new ValidationError(`map "${name}" needs an array of items.`);
+      if (typeof fn !== 'function')
+        throw new ValidationError(`map "${name}" needs a function to call with each item, as its third argument.`);
+      const branches = items.map((item: I, index) => (step: StepClient) => fn(item, step, index));
+      return this.parallel(name, branches, options);
+    });
+  }
+
+  #nextId(name: string): string {
+    const id = this.#scope.next(name);
+    if (id.length <= limits.stepIdLengthMax) return id;
+    throw new ValidationError(
+      `The id of step "${name.slice(0, 40)}…" is longer than ${limits.stepIdLengthMax} characters. Nest fewer parallels, or give them shorter names.`,
     );
   }
 
   #sleepUntil(name: string, until: number): Promise<void> {
-    const request = { stepId: this.#scope.next(name), name, kind: 'sleep' as const, until };
+    const request = { stepId: this.#nextId(name), name, kind: 'sleep' as const, until };
     return this.#execution.wait(request, () => undefined) as Promise<void>;
   }
 
   #stop(): void {
+    if (this.#stopped) return;
     this.#stopped = true;
     for (const branch of this.#branches) branch.#stop();
   }
@@ -159,13 +187,19 @@ export class ExecutionSteps {
           `The step name "${name.slice(0, 40)}…" is longer than ${limits.nameLengthMax} characters. Shorten it.`,
         );
       }
-      return begin();
+      if (!name.isWellFormed())
+        throw new ValidationError(`The step name "${name}" contains half of a character. Cut text between characters.`);
+      return awaitedOrNot(begin());
     } catch (error) {
-      const failed = Promise.reject<T>(error);
-      failed.catch(() => {}); // whether it is awaited is the function's business
-      return failed;
+      return awaitedOrNot(Promise.reject<T>(error));
     }
   }
+}
+
+/** Whether a step is awaited is the function's business: its rejection must not end the process. */
+function awaitedOrNot<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
 }
 
 function eventFrom(output: unknown): IronflowEvent {
