@@ -73,7 +73,7 @@ export async function measure(target: Target, sizes: Sizes): Promise<Figure[]> {
   return [...figures].map(([name, figure]) => ({ name, ...figure }));
 }
 
-export function quantile(sorted: readonly number[], q: number): number {
+function quantile(sorted: readonly number[], q: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? Number.NaN;
 }
 

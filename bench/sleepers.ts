@@ -27,7 +27,10 @@ const asleep = async () => (await client.listRuns({ functionId: 'sleeper', statu
 async function fallAsleep(count: number): Promise<void> {
   const before = await asleep();
   for (let sent = 0; sent < count; sent += BATCH) {
-    const events = Array.from({ length: Math.min(BATCH, count - sent) }, () => ({ event: 'bench.sleep', data: { ms: 86_400_000 } }));
+    const events = Array.from({ length: Math.min(BATCH, count - sent) }, () => ({
+      event: 'bench.sleep',
+      data: { ms: 86_400_000 },
+    }));
     const answer = await fetch(`${serverUrl}/ironflow.v1.IronflowService/TriggerBatch`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -63,7 +66,9 @@ try {
   const bytes = ((after - before) * 1_048_576) / runs;
   const disk = statSync(join(directory, 'ironflow.db')).size / runs;
   console.log(`${runs} runs fell asleep in ${seconds.toFixed(1)} s (${(runs / seconds).toFixed(0)}/s)`);
-  console.log(`engine: ${before.toFixed(1)} MiB before, ${after.toFixed(1)} MiB after: ${bytes.toFixed(0)} bytes a sleeping run; ${disk.toFixed(0)} bytes of disk`);
+  console.log(
+    `engine: ${before.toFixed(1)} MiB before, ${after.toFixed(1)} MiB after: ${bytes.toFixed(0)} bytes a sleeping run; ${disk.toFixed(0)} bytes of disk`,
+  );
 } finally {
   await worker.stop();
   await engine.stop();

@@ -73,7 +73,7 @@ const tables: Readonly<Record<string, Rooms>> = {
       ...['transports', 'engine.ts', 'type store', 'store/memory', 'store/sqlite', 'ports'],
       ...['@ironflow/core', '@ironflow/core/wire'],
     ],
-    cli: ['main.ts', 'ports', 'version.ts', '@ironflow/core', 'node:*'],
+    cli: ['main.ts', 'ports', 'version.ts', '@ironflow/core', 'node:*', 'pino'],
     'index.ts': ['main.ts', 'engine.ts', 'type ports', 'store'],
   },
 

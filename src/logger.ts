@@ -15,7 +15,7 @@ export function loggerFrom(logger: Logger | false | undefined): Logger {
   if (logger === false) return silent;
   if (logger !== undefined) return logger;
   const wanted = (globalThis.process?.env?.['IRONFLOW_LOG_LEVEL'] ?? '').toLowerCase();
-  const from = LEVELS.findIndex((level) => level === wanted);
+  const from = (LEVELS as readonly string[]).indexOf(wanted);
   const chosen = { ...silent };
   for (const level of LEVELS.slice(from < 0 ? LEVELS.indexOf('info') : from))
     chosen[level] = (message, ...args) => console[level](`[ironflow] ${message}`, ...args);

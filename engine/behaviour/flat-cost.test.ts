@@ -63,7 +63,10 @@ for (const transport of ['polling', 'push'] as const) {
       const handler = serve({ functions: [fn], logger: false, skipVerification: true });
       const server = createHttpServer((request, response) => void handler(request, response));
       await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-      stops.push(() => (server.closeAllConnections(), server.close()));
+      stops.push(() => {
+        server.closeAllConnections();
+        server.close();
+      });
       const endpointUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
       await client.registerFunction({ id: 'long', triggers: [{ event: 'go' }], endpointUrl });
     }

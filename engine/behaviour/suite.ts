@@ -102,8 +102,8 @@ export function describeBehaviour(transport: string, open: () => Promise<Behavio
       const fn = define(async ({ step }) => {
         const [, , c] = await Promise.all([step.sleep('x', 60), step.sleep('y', 40), step.run('z', () => 'z')]);
         const d = await step.parallel('p', [
-          async (s) => (await s.sleep('one', 30), s.run('r', () => 1)),
-          async (s) => (await s.sleep('two', 20), s.run('r', () => 2)),
+          (s) => s.sleep('one', 30).then(() => s.run('r', () => 1)),
+          (s) => s.sleep('two', 20).then(() => s.run('r', () => 2)),
         ]);
         return [c, ...d];
       });
@@ -213,7 +213,7 @@ export function describeBehaviour(transport: string, open: () => Promise<Behavio
             s.run('bad', () => {
               throw new NonRetryableError('bad');
             }),
-          async (s: typeof step) => (await s.sleep('long', '1h'), 'late'),
+          (s: typeof step) => s.sleep('long', '1h').then(() => 'late'),
         ];
         const fast = await step.parallel('fast', branches).catch((error: Error) => error.message);
         const settled = await step.parallel('settled', branches.slice(0, 2), { onError: 'allSettled' });

@@ -4,7 +4,7 @@ import type { Clock, Timer } from '../src/ports/clock.ts';
 import type { VirtualClock } from '../src/ports/virtual-clock.ts';
 
 /** What a call to a dead process ends with. */
-export class ProcessGone extends Error {
+class ProcessGone extends Error {
   override name = 'ProcessGone';
 }
 

@@ -1,5 +1,4 @@
 export {
-  type BodyCall,
   Execution,
   type ExecutionOptions,
   type Journal,

@@ -14,7 +14,7 @@ import { runBranches } from './parallel.ts';
 import type { Branch, StepClient } from './types.ts';
 
 /** The steps of one branch of one execution. */
-export class ExecutionSteps {
+class ExecutionSteps {
   readonly #execution: Execution;
   readonly #scope: StepScope;
   readonly #stepTimeoutMs: number | undefined;

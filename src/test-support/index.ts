@@ -118,14 +118,3 @@ export function watchRejections(): { take(): unknown[]; stop(): void } {
   process.on('unhandledRejection', listener);
   return { take: () => seen.splice(0), stop: () => void process.off('unhandledRejection', listener) };
 }
-
-/** Waits, in real time, until `condition` holds; for what happens on sockets. */
-export async function until<T>(condition: () => T | Promise<T>, what = 'condition', ms = 10_000): Promise<T> {
-  const endAt = performance.now() + ms;
-  for (;;) {
-    const value = await condition();
-    if (value) return value;
-    if (performance.now() > endAt) throw new Error(`${what} did not come true within ${ms} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-}

@@ -6,7 +6,7 @@ import { version } from '../version.ts';
 import { createLogger, type LogLevel, logLevels } from './logger.ts';
 import type { Program } from './program.ts';
 
-export const serveHelp = `Usage: ironflow serve [options]
+const serveHelp = `Usage: ironflow serve [options]
 
 Starts an engine and answers on its port until it is stopped.
 

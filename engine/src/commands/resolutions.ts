@@ -1,11 +1,10 @@
 import type { Resolution } from '@ironflow/core/wire';
 import type { Transaction } from '../group-commit/index.ts';
 import { memoEntryFrom } from '../kernel/memo.ts';
-import type { Store } from '../store/port.ts';
 import { steps, waits } from '../store/tables.ts';
 
-/** Reads rows inside a command, or straight from a store. */
-type Reader = Pick<Transaction, 'scan'>;
+/** Reads rows inside a command, or straight from the store. */
+export type Reader = Pick<Transaction, 'scan'>;
 
 /** What has met a run's waits after the first `seenWakes`, in order. Reads those rows and no others. */
 export async function resolutionsSince(tx: Reader, runId: string, seenWakes: number): Promise<Resolution[]> {
@@ -18,8 +17,4 @@ export async function resolutionsSince(tx: Reader, runId: string, seenWakes: num
     ),
   ];
   return resolutions.sort((a, b) => a.wake - b.wake);
-}
-
-export function readerOf(store: Store): Reader {
-  return { scan: async (range) => (await store.scan(range)).map(({ row }) => row) };
 }

@@ -151,7 +151,7 @@ export async function releaseLease(
 }
 
 /** Under this lease every step not recorded by now may have been started, and nobody knows. */
-export function recordLostLease(tx: Transaction, run: RunRow): void {
+function recordLostLease(tx: Transaction, run: RunRow): void {
   tx.insert(attempts, {
     runId: run.id,
     stepId: '',

@@ -11,7 +11,7 @@ import {
   type WorkerHello,
 } from '@ironflow/core/wire';
 import type { CommandPorts } from '../commands/ports.ts';
-import { readerOf, resolutionsSince } from '../commands/resolutions.ts';
+import { type Reader, resolutionsSince } from '../commands/resolutions.ts';
 import {
   extendSession,
   heartbeat,
@@ -283,7 +283,7 @@ export class Sessions {
   }
 
   async #makePolling(row: SessionRow): Promise<PollingSession> {
-    const { clock, dispatcher, logger } = this.#options;
+    const { clock, dispatcher, logger, store } = this.#options;
     const leased = await this.#leased(row.id);
     const old = this.#connected.get(row.id);
     if (old !== undefined && isPolling(old)) old.channel.replaced();
@@ -301,9 +301,10 @@ export class Sessions {
           logger.error('a job that was not fetched could not be given back', { jobId, error }),
         ),
     });
+    const stored: Reader = { scan: async (range) => (await store.scan(range)).map(({ row: found }) => found) };
     // What met waits of its jobs while no engine had its ear. It asks for what came before the last.
     for (const run of leased.filter(({ unseenWakes }) => unseenWakes > 0)) {
-      const news = await resolutionsSince(readerOf(this.#options.store), run.id, run.wakes - run.unseenWakes);
+      const news = await resolutionsSince(stored, run.id, run.wakes - run.unseenWakes);
       for (const resolution of news) channel.resolve(jobIdOf(run.id, run.fence), resolution);
     }
     dispatcher.attach(channel);

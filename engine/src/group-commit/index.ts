@@ -21,7 +21,6 @@ import { ConflictError } from './errors.ts';
 import { type CachedRow, RowCache } from './row-cache.ts';
 import { Transaction, type TransactionPorts } from './transaction.ts';
 
-export { ConflictError } from './errors.ts';
 export { Transaction } from './transaction.ts';
 
 export type Command<R> = (tx: Transaction) => Promise<R>;

@@ -278,8 +278,6 @@ export const cursors = table({
 });
 
 type RowTypeOf<T> = T extends Table<infer R> ? R : never;
-export type FunctionsRow = RowTypeOf<typeof functions>;
-export type FunctionVersionsRow = RowTypeOf<typeof functionVersions>;
 export type SessionRow = RowTypeOf<typeof sessions>;
 export type EventRow = RowTypeOf<typeof events>;
 export type RunRow = RowTypeOf<typeof runs>;

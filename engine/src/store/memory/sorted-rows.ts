@@ -25,7 +25,7 @@ function compareText(a: string, b: string): number {
   return a.length - b.length;
 }
 
-export function compareKeys(a: readonly Value[], b: readonly Value[], length = Math.min(a.length, b.length)): number {
+function compareKeys(a: readonly Value[], b: readonly Value[], length = Math.min(a.length, b.length)): number {
   for (let i = 0; i < length; i++) {
     const order = compareValues(a[i] ?? null, b[i] ?? null);
     if (order !== 0) return order;

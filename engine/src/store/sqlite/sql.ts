@@ -3,7 +3,7 @@
 import type { Claim, Scan } from '../port.ts';
 import type { Column, Table } from '../table.ts';
 
-export const snakeCase = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+const snakeCase = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 const quoted = (name: string): string => `"${snakeCase(name)}"`;
 const list = (names: readonly string[]): string => names.map(quoted).join(', ');
 const places = (count: number): string => Array.from({ length: count }, () => '?').join(', ');
