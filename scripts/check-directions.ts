@@ -48,6 +48,7 @@ const tables: Readonly<Record<string, Rooms>> = {
     'store/sqlite': ['store', 'store/tables.ts', '@ironflow/core', 'node:*'],
     kernel: ['type store/tables.ts', '@ironflow/core', '@ironflow/core/wire'],
     'group-commit': ['store', 'ports', '@ironflow/core'],
+    cluster: ['group-commit', 'store/tables.ts', 'type store', 'type ports'],
     commands: [
       ...['group-commit', 'kernel', 'store/tables.ts'],
       ...['@ironflow/core', '@ironflow/core/wire', 'node:crypto'],
@@ -62,7 +63,18 @@ const tables: Readonly<Record<string, Rooms>> = {
       ...['@ironflow/core', '@ironflow/core/wire'],
     ],
     'engine.ts': [
-      ...['dispatch', 'loops', 'commands', 'queries', 'group-commit', 'kernel', 'store/tables.ts', 'store', 'ports'],
+      ...[
+        'dispatch',
+        'loops',
+        'cluster',
+        'commands',
+        'queries',
+        'group-commit',
+        'kernel',
+        'store/tables.ts',
+        'store',
+        'ports',
+      ],
       ...['@ironflow/core', '@ironflow/core/wire'],
     ],
     transports: [

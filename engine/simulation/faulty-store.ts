@@ -15,9 +15,18 @@ export interface StoreFaults {
   readonly failAfter: number;
   /** Longest delay of an operation, in milliseconds. */
   readonly delayMs: number;
+  /** Chance that a notification is lost on its way to one of its listeners. */
+  readonly loseNews: number;
 }
 
-export const noFaults: StoreFaults = { killBefore: 0, killAfter: 0, failBefore: 0, failAfter: 0, delayMs: 0 };
+export const noFaults: StoreFaults = {
+  killBefore: 0,
+  killAfter: 0,
+  failBefore: 0,
+  failAfter: 0,
+  delayMs: 0,
+  loseNews: 0,
+};
 
 export interface FaultyStoreOptions {
   readonly store: Store;
@@ -67,7 +76,13 @@ export class FaultyStore implements Store {
   }
 
   watch(channel: string, listener: (payload: string) => void): () => void {
-    return this.#options.store.watch(channel, (payload) => this.#options.process.soon(() => listener(payload)));
+    const { store, process, random, faults, count } = this.#options;
+    return store.watch(channel, (payload) => {
+      const { loseNews, delayMs } = faults();
+      if (random.chance(loseNews)) count('news lost');
+      else if (delayMs === 0) process.soon(() => listener(payload));
+      else process.setTimer(random.int(0, delayMs), () => listener(payload));
+    });
   }
 
   notify(channel: string, payload: string): void {

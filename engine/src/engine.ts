@@ -15,6 +15,8 @@ import type {
   WorkerHello,
   WorkerLine,
 } from '@ironflow/core/wire';
+import { Membership } from './cluster/membership.ts';
+import { type LoopName, News, type NewsItem } from './cluster/news.ts';
 import { type EmitInput, type EmitResult, emit } from './commands/emit.ts';
 import { cancelRun } from './commands/end-run.ts';
 import { FunctionCatalog } from './commands/function-catalog.ts';
@@ -38,7 +40,7 @@ import { type Refusal, refuseReport } from './kernel/lease.ts';
 import { isEnded, parseJobId } from './kernel/run.ts';
 import { EventMatcher } from './loops/event-matcher.ts';
 import { Loops } from './loops/index.ts';
-import type { Clock } from './ports/clock.ts';
+import type { Clock, Timer } from './ports/clock.ts';
 import type { Ids } from './ports/ids.ts';
 import type { Logger } from './ports/logger.ts';
 import { type FunctionView, listFunctions, listWorkers, type WorkerView } from './queries/registry.ts';
@@ -57,6 +59,9 @@ import {
 } from './queries/runs.ts';
 import type { Store } from './store/port.ts';
 import { functions, type RunRow, registries, runs, sessions } from './store/tables.ts';
+
+/** How often an engine looks for what other engines did and no news told of, in milliseconds. */
+const SLOW_LOOK_MS = 5_000;
 
 export interface EngineSettings {
   /** How long a worker may be silent before its leases end, in milliseconds. Default 30,000. */
@@ -96,6 +101,9 @@ export class Engine {
   readonly #loops: Loops;
   readonly #matcher: EventMatcher;
   readonly #push: PushDispatch;
+  readonly #membership: Membership;
+  readonly #news: News;
+  #slowLook: Timer | undefined;
   readonly #watchers = new Map<string, Set<(run: RunRow) => void>>();
   #closing: Promise<void> | undefined;
 
@@ -117,6 +125,22 @@ export class Engine {
       outside: this.#outside(),
       settings: { idempotencyRetentionMs: settings.idempotencyRetentionMs ?? 7 * 86_400_000 },
     };
+    this.#membership = new Membership({
+      engineId: this.id,
+      store,
+      commit: this.#commit,
+      clock,
+      logger,
+      changed: () => this.#loops.lookAgain(),
+      takeOver: (engineId) => this.#matcher.takeOver(engineId),
+    });
+    this.#news = new News({
+      engineId: this.id,
+      store,
+      clock,
+      isAlone: () => this.#membership.isAlone,
+      heard: (item) => this.#heard(item),
+    });
     this.#dispatcher = new Dispatcher({
       store,
       clock,
@@ -134,15 +158,24 @@ export class Engine {
       },
       claimed: (run) => {
         this.#commit.writtenElsewhere(runs, run);
-        if (run.deadlineAt !== null) this.#loops.deadlines.dueAt(run.deadlineAt);
+        if (run.deadlineAt !== null) this.#dueAt('deadlines', run.id, run.deadlineAt);
       },
       giveBack: ({ id, fence, leaseSession }) =>
         this.#sessions.release(id, fence, leaseSession ?? '', { reason: 'returned' }),
     });
     const common = { store, commit: this.#commit, commands: this.#ports, clock, logger };
-    this.#sessions = new Sessions({ ...common, engineId: this.id, dispatcher: this.#dispatcher, settings: leases });
-    this.#loops = new Loops({ ...common, runRetentionMs: settings.runRetentionMs });
-    this.#matcher = new EventMatcher(common);
+    this.#sessions = new Sessions({
+      ...common,
+      engineId: this.id,
+      dispatcher: this.#dispatcher,
+      takenUp: (sessionId) => this.#news.tell(['session', sessionId]),
+      settings: leases,
+    });
+    const isAlone = () => this.#membership.isAlone;
+    const owns = (id: string) => this.#membership.owns(id);
+    this.#loops = new Loops({ ...common, isAlone, owns, runRetentionMs: settings.runRetentionMs });
+    const isAlive = (engineId: string) => this.#membership.isAlive(engineId);
+    this.#matcher = new EventMatcher({ ...common, engineId: this.id, isAlive });
     this.#push = new PushDispatch({
       engineId: this.id,
       clock,
@@ -166,21 +199,32 @@ export class Engine {
 
   /** Takes up what earlier engines left, and begins to work. */
   async start(): Promise<void> {
+    const shared = !this.store.exclusive;
+    if (shared) {
+      this.#news.start();
+      await this.#membership.start();
+      this.#news.tell(['engines'], true);
+    }
     await this.#sessions.start();
     await this.#matcher.start();
     this.#loops.start();
-    const environments = await this.store.scan({ table: registries, limit: Number.MAX_SAFE_INTEGER });
-    for (const { row } of environments) await this.#syncPush(row.env);
+    await this.#syncAllPush();
+    if (shared) this.#planSlowLook();
   }
 
   close(): Promise<void> {
     this.#closing ??= (async () => {
+      this.#slowLook?.cancel();
       this.#sessions.close();
       await this.#push.close();
       this.#dispatcher.close();
       await this.#loops.close();
       await this.#matcher.close();
+      await this.#membership.close();
       await this.#commit.settled();
+      if (this.store.exclusive) return;
+      await this.#leave().catch((error) => this.logger.warn('other engines were not told of the end', { error }));
+      this.#news.close();
     })();
     return this.#closing;
   }
@@ -386,6 +430,85 @@ export class Engine {
     this.#matcher.lookAgain();
   }
 
+  /** Says that nothing is to be followed up. Without it the others find out by this engine's silence. */
+  async #leave(): Promise<void> {
+    await this.#matcher.leave();
+    await this.#membership.leave();
+    this.#news.tell(['engines'], true);
+  }
+
+  // ── other engines on the same store ──
+
+  #dueAt(loop: LoopName, id: string, at: number): void {
+    if (this.#membership.owns(id)) this.#loops[loop].dueAt(at);
+    // What is due later than that the others find in time by themselves.
+    else if (at < this.clock.now() + SLOW_LOOK_MS) this.#news.tell(['due', loop, at]);
+  }
+
+  #heard(item: NewsItem): void {
+    if (this.#closing !== undefined) return;
+    const [kind] = item;
+    switch (kind) {
+      case 'queued':
+        this.#dispatcher.queued({ env: item[1], functionId: item[2], version: item[3] });
+        break;
+      case 'due':
+        this.#loops[item[1]].dueAt(item[2]);
+        break;
+      case 'resolved':
+        this.#inBackground('a worker was not told', this.#sessions.resolvedElsewhere(item[1], item[2]));
+        break;
+      case 'job-ended':
+        this.#dispatcher.ended(item[1], item[2]);
+        break;
+      case 'job-revoked':
+        this.#dispatcher.revoked(item[1], item[2], item[3], item[4]);
+        break;
+      case 'run-ended':
+        if (this.#watchers.has(item[1]))
+          this.#inBackground('the end of a run was not seen', this.#lookAtWatched(item[1]));
+        break;
+      case 'functions':
+        this.#functionsChanged(item[1]);
+        break;
+      case 'session':
+        this.#sessions.movedElsewhere(item[1]);
+        break;
+      case 'engines':
+        this.#inBackground('the engines were not counted', this.#membership.look());
+    }
+  }
+
+  #planSlowLook(): void {
+    this.#slowLook = this.clock.setTimer(SLOW_LOOK_MS, () => {
+      if (this.#closing !== undefined) return;
+      this.#planSlowLook();
+      this.#inBackground('a look at the store failed', this.#lookForLostNews());
+    });
+  }
+
+  async #lookForLostNews(): Promise<void> {
+    await this.#matcher.keepUp();
+    if (this.#membership.isAlone) return;
+    this.#dispatcher.lookAgain();
+    this.#loops.lookAgain();
+    await this.#sessions.lookAgain();
+    for (const runId of [...this.#watchers.keys()]) await this.#lookAtWatched(runId);
+    await this.#syncAllPush();
+  }
+
+  async #lookAtWatched(runId: string): Promise<void> {
+    const [found] = await this.store.get(runs, [[runId]]);
+    if (found === null || found === undefined || !isEnded(found.row)) return;
+    for (const resolve of this.#watchers.get(runId) ?? []) resolve(found.row);
+  }
+
+  #inBackground(failure: string, work: Promise<void>): void {
+    work.catch((error) => {
+      if (this.#closing === undefined) this.logger.warn(`${failure}; it is looked for again`, { error });
+    });
+  }
+
   #assertOpen(): void {
     if (this.#closing === undefined) return;
     throw new IronflowError('The engine is shutting down. Try again in a moment.', { code: 'UNAVAILABLE' });
@@ -395,31 +518,53 @@ export class Engine {
     return {
       reserve: (queue) => this.#dispatcher.reserve(queue),
       leased: (reservation, run, event) => this.#dispatcher.leased(reservation, run, event),
-      queued: (queue) => this.#dispatcher.queued(queue),
-      waitDueAt: (at) => this.#loops.timers.dueAt(at),
-      deadlineAt: (at) => this.#loops.deadlines.dueAt(at),
-      sessionExpiresAt: (at) => this.#loops.expiry.dueAt(at),
+      queued: (queue) => {
+        this.#dispatcher.queued(queue);
+        this.#news.tell(['queued', queue.env, queue.functionId, queue.version]);
+      },
+      waitDueAt: (runId, at) => this.#dueAt('timers', runId, at),
+      deadlineAt: (runId, at) => this.#dueAt('deadlines', runId, at),
+      sessionExpiresAt: (sessionId, at) => this.#dueAt('expiry', sessionId, at),
       sessionExpired: (sessionId) => {
         this.logger.warn('worker is silent; its runs go to others', { workerId: sessionId });
         this.#dispatcher.detach(sessionId);
       },
       eventWaitBegun: (wait) => this.#matcher.eventWaitBegun(wait),
       eventAppended: (env, position, event) => this.#matcher.eventAppended(env, position, event),
-      resolved: (run, resolution) => this.#dispatcher.resolved(run, resolution),
-      jobEnded: (sessionId, jobId) => this.#dispatcher.ended(sessionId, jobId),
-      jobRevoked: (sessionId, jobId, code, message) => this.#dispatcher.revoked(sessionId, jobId, code, message),
+      resolved: (run, resolution) => {
+        const { leaseSession } = run;
+        if (!this.#dispatcher.resolved(run, resolution) && leaseSession !== null)
+          this.#news.tell(['resolved', leaseSession, run.id]);
+      },
+      jobEnded: (sessionId, jobId) => {
+        if (!this.#dispatcher.ended(sessionId, jobId)) this.#news.tell(['job-ended', sessionId, jobId]);
+      },
+      jobRevoked: (sessionId, jobId, code, message) => {
+        if (!this.#dispatcher.revoked(sessionId, jobId, code, message))
+          this.#news.tell(['job-revoked', sessionId, jobId, code, message]);
+      },
       runEnded: (run) => {
         this.#logEnd(run);
         for (const resolve of this.#watchers.get(run.id) ?? []) resolve(run);
+        this.#news.tell(['run-ended', run.id]);
         if (this.#runRetentionMs !== undefined) this.#loops.purge.dueAt(this.clock.now() + this.#runRetentionMs);
       },
       keyExpiresAt: (at) => this.#loops.purge.dueAt(at),
       functionsChanged: (env) => {
-        this.#syncPush(env).catch((error) =>
-          this.logger.error('push endpoints could not be brought up to date', { env, error }),
-        );
+        this.#functionsChanged(env);
+        this.#news.tell(['functions', env]);
       },
     };
+  }
+
+  #functionsChanged(env: string): void {
+    this.#matcher.environmentChanged(env);
+    this.#inBackground('push endpoints were not brought up to date', this.#syncPush(env));
+  }
+
+  async #syncAllPush(): Promise<void> {
+    const environments = await this.store.scan({ table: registries, limit: Number.MAX_SAFE_INTEGER });
+    for (const { row } of environments) await this.#syncPush(row.env);
   }
 
   #logEnd({ id, functionId, status, attempt, error }: RunRow): void {

@@ -191,7 +191,7 @@ class WaitToBegin {
       ...wait,
     });
     const { dueAt } = wait;
-    if (dueAt != null) this.#tx.afterCommit(() => this.#ports.outside.waitDueAt(dueAt));
+    if (dueAt != null) this.#tx.afterCommit(() => this.#ports.outside.waitDueAt(this.#run.id, dueAt));
     return { run: { ...this.#run, openWaits: this.#run.openWaits + 1 }, isNew: true };
   }
 

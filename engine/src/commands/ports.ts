@@ -23,11 +23,11 @@ export interface Outside {
   leased(reservation: Reservation, run: RunRow, event: JobEvent | undefined): void;
   /** A run was queued. */
   queued(queue: QueueName): void;
-  /** A wait is due at this time. */
-  waitDueAt(dueAt: number): void;
+  /** A wait of this run is due at this time. */
+  waitDueAt(runId: string, dueAt: number): void;
   /** A lease runs into its function's timeout at this time. */
-  deadlineAt(deadlineAt: number): void;
-  sessionExpiresAt(expiresAt: number): void;
+  deadlineAt(runId: string, deadlineAt: number): void;
+  sessionExpiresAt(sessionId: string, expiresAt: number): void;
   /** A session turned out to be marked expired: it is not to be given jobs until it registers or is heard of again. */
   sessionExpired(sessionId: string): void;
   /** A wait for an event was stored, after the log had been searched up to some position. */

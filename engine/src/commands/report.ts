@@ -179,7 +179,7 @@ class ReportedRun {
       sequence: record.sequence,
       createdAt: tx.now,
     });
-    tx.afterCommit(() => this.#ports.outside.waitDueAt(decision.dueAt));
+    tx.afterCommit(() => this.#ports.outside.waitDueAt(this.#before.id, decision.dueAt));
     this.#run = { ...run, openWaits: run.openWaits + 1 };
     this.#retries.push({ stepId: record.stepId, attempt: decision.attempt, dueAt: decision.dueAt });
   }

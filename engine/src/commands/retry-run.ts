@@ -56,7 +56,7 @@ export async function retryOrFailRun(
     retryAt: decision.dueAt,
   });
   tx.afterCommit(() => {
-    ports.outside.waitDueAt(decision.dueAt);
+    ports.outside.waitDueAt(run.id, decision.dueAt);
     const { leaseSession } = run;
     if (leaseSession === null) return;
     const jobId = jobIdOf(run.id, run.fence);

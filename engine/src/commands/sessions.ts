@@ -52,7 +52,7 @@ export async function registerSession(
   };
   if (known === null) tx.insert(sessions, row);
   else tx.update(sessions, row);
-  tx.afterCommit(() => ports.outside.sessionExpiresAt(tx.now + leaseMs));
+  tx.afterCommit(() => ports.outside.sessionExpiresAt(row.id, tx.now + leaseMs));
   return row;
 }
 
@@ -62,7 +62,7 @@ export async function heartbeat(tx: Transaction, sessionId: string, ports: Comma
   if (session === null) return false;
   const expiresAt = tx.now + session.leaseMs;
   tx.update(sessions, { ...session, heartbeatAt: tx.now, expiresAt, expired: false });
-  tx.afterCommit(() => ports.outside.sessionExpiresAt(expiresAt));
+  tx.afterCommit(() => ports.outside.sessionExpiresAt(sessionId, expiresAt));
   return true;
 }
 
@@ -75,7 +75,7 @@ export async function shortenSession(
   const session = await tx.get(sessions, [sessionId]);
   if (session === null || session.expired || session.expiresAt === null || session.expiresAt <= at) return;
   tx.update(sessions, { ...session, expiresAt: at });
-  tx.afterCommit(() => ports.outside.sessionExpiresAt(at));
+  tx.afterCommit(() => ports.outside.sessionExpiresAt(sessionId, at));
 }
 
 /** Puts off an expiry that the engine's own absence may have caused. */
@@ -87,7 +87,7 @@ export async function extendSession(
   const session = await tx.get(sessions, [sessionId]);
   if (session === null || session.expired || session.expiresAt === null || session.expiresAt >= at) return;
   tx.update(sessions, { ...session, expiresAt: at });
-  tx.afterCommit(() => ports.outside.sessionExpiresAt(at));
+  tx.afterCommit(() => ports.outside.sessionExpiresAt(sessionId, at));
 }
 
 /** Whether a session can be given a lease (S1). */

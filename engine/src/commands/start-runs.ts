@@ -72,7 +72,7 @@ async function handOver(
   }
   const leased = leaseRun(run, { sessionId: reservation.sessionId, token: tx.newToken() }, timeoutMs, tx.now);
   tx.afterCommit(() => {
-    if (leased.deadlineAt !== null) outside.deadlineAt(leased.deadlineAt);
+    if (leased.deadlineAt !== null) outside.deadlineAt(leased.id, leased.deadlineAt);
     outside.leased(reservation, leased, event);
   });
   return leased;

@@ -14,7 +14,9 @@ export interface WorkerChannel {
   giveBack(jobs: number): void;
   /** Hands a leased job over. */
   assign(assignment: Assignment): void;
-  /** A wait of a job it holds was met. */
+  /** Jobs that the session is taken to hold. */
+  heldJobs(): string[];
+  /** A wait of a job it holds was met. Being told twice does no harm. */
   resolve(jobId: string, resolution: Resolution): void;
   /** A job it holds is no longer its own. */
   revoke(jobId: string, code: string, message: string): void;

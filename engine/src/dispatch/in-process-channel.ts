@@ -32,6 +32,10 @@ export class InProcessChannel implements WorkerChannel {
     return this.#draining ? 0 : this.#room.free;
   }
 
+  heldJobs(): string[] {
+    return this.#room.held();
+  }
+
   take(jobs: number): void {
     this.#room.take(jobs);
   }

@@ -127,21 +127,29 @@ export class Dispatcher {
     }
   }
 
-  resolved(run: RunRow, resolution: Resolution): void {
+  // Each of these says whether the session is connected here.
+
+  resolved(run: RunRow, resolution: Resolution): boolean {
     const jobId = jobIdOf(run.id, run.fence);
     const assigning = this.#assigning.get(jobId);
+    const channel = this.#channels.get(run.leaseSession ?? '');
     if (assigning !== undefined) assigning.news.push(resolution);
-    else if (run.leaseSession !== null) this.#channels.get(run.leaseSession)?.resolve(jobId, resolution);
+    else channel?.resolve(jobId, resolution);
+    return assigning !== undefined || channel !== undefined;
   }
 
-  ended(sessionId: string, jobId: string): void {
-    this.#channels.get(sessionId)?.ended(jobId);
+  ended(sessionId: string, jobId: string): boolean {
+    const channel = this.#channels.get(sessionId);
+    channel?.ended(jobId);
+    return channel !== undefined;
   }
 
-  revoked(sessionId: string, jobId: string, code: string, message: string): void {
+  revoked(sessionId: string, jobId: string, code: string, message: string): boolean {
     const assigning = this.#assigning.get(jobId);
+    const channel = this.#channels.get(sessionId);
     if (assigning !== undefined) assigning.revoked = true;
-    else this.#channels.get(sessionId)?.revoke(jobId, code, message);
+    else channel?.revoke(jobId, code, message);
+    return assigning !== undefined || channel !== undefined;
   }
 
   close(): void {

@@ -190,6 +190,10 @@ class PushChannel implements WorkerChannel {
     };
   }
 
+  heldJobs(): string[] {
+    return this.#room.held();
+  }
+
   take(jobs: number): void {
     this.#room.take(jobs);
   }

@@ -45,6 +45,8 @@ export interface SessionsOptions {
   readonly dispatcher: Dispatcher;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** A polling session is served here from now on. */
+  readonly takenUp: (sessionId: string) => void;
   readonly settings: SessionSettings;
 }
 
@@ -52,6 +54,7 @@ export interface SessionsOptions {
 const RESTART_GRACE_MS = 10_000;
 /** A job leased this long ago that is not in its worker's heartbeat never reached it or got lost there, in milliseconds. */
 const UNHELD_AFTER_MS = 10_000;
+const LOST = 'The lease of this job has ended.';
 /** The lease of a session that cannot outlive this process, where no other process would notice: practically for ever. */
 const OWN_LEASE_MS = 366 * 86_400_000;
 
@@ -70,6 +73,8 @@ export class Sessions {
   readonly #options: SessionsOptions;
   readonly #connected = new Map<string, ConnectedSession>();
   readonly #connecting = new Map<string, Promise<ConnectedSession>>();
+  /** How many wakes each job's run had when its worker was last told of all. */
+  readonly #told = new Map<string, number>();
   readonly #renewals = new Map<string, Timer>();
   #closed = false;
 
@@ -217,6 +222,52 @@ export class Sessions {
     return [...held].filter((jobId) => !leased.has(jobId));
   }
 
+  /** A wait of a run was met by another engine: tells the session that holds the run, if it is connected here. */
+  async resolvedElsewhere(sessionId: string, runId: string): Promise<void> {
+    if (this.#options.dispatcher.channel(sessionId) === undefined) return;
+    const [run] = await this.#options.store.get(runs, [[runId]]);
+    if (run?.row.leaseSession === sessionId) await this.#tellUnseen(run.row);
+  }
+
+  /** Another engine serves this session now. */
+  movedElsewhere(sessionId: string): void {
+    const connected = this.#connected.get(sessionId);
+    if (connected === undefined || !isPolling(connected)) return;
+    connected.graceTimer?.cancel();
+    this.#connected.delete(sessionId);
+    this.#options.dispatcher.detach(sessionId);
+    connected.channel.replaced();
+  }
+
+  /** Looks at what the sessions here hold: for what other engines did to it without a word that came through. */
+  async lookAgain(): Promise<void> {
+    const told = new Map(this.#told);
+    this.#told.clear();
+    for (const { id } of [...this.#connected.values()]) {
+      const channel = this.#options.dispatcher.channel(id);
+      if (channel === undefined) continue;
+      const counted = channel.heldJobs();
+      const leased = await this.#leased(id);
+      const jobIds = new Set(leased.map(({ id: runId, fence }) => jobIdOf(runId, fence)));
+      for (const jobId of counted) if (!jobIds.has(jobId)) channel.revoke(jobId, 'STALE_EXECUTION', LOST);
+      for (const run of leased) {
+        const jobId = jobIdOf(run.id, run.fence);
+        this.#told.set(jobId, run.wakes);
+        if (told.get(jobId) !== run.wakes) await this.#tellUnseen(run);
+      }
+    }
+  }
+
+  /** Tells of the wakes that came since the run was leased, or since its worker last asked. */
+  async #tellUnseen(run: RunRow): Promise<void> {
+    if (run.unseenWakes === 0) return;
+    const stored: Reader = {
+      scan: async (range) => (await this.#options.store.scan(range)).map(({ row }) => row),
+    };
+    const news = await resolutionsSince(stored, run.id, run.wakes - run.unseenWakes);
+    for (const resolution of news) this.#options.dispatcher.resolved(run, resolution);
+  }
+
   async releaseJob(jobId: string, sessionId: string, end: LeaseEnd): Promise<void> {
     const job = parseJobId(jobId);
     if (job !== undefined) await this.release(job.runId, job.fence, sessionId, end);
@@ -283,7 +334,7 @@ export class Sessions {
   }
 
   async #makePolling(row: SessionRow): Promise<PollingSession> {
-    const { clock, dispatcher, logger, store } = this.#options;
+    const { clock, dispatcher, logger } = this.#options;
     const leased = await this.#leased(row.id);
     const old = this.#connected.get(row.id);
     if (old !== undefined && isPolling(old)) old.channel.replaced();
@@ -301,14 +352,11 @@ export class Sessions {
           logger.error('a job that was not fetched could not be given back', { jobId, error }),
         ),
     });
-    const stored: Reader = { scan: async (range) => (await store.scan(range)).map(({ row: found }) => found) };
-    // What met waits of its jobs while no engine had its ear. It asks for what came before the last.
-    for (const run of leased.filter(({ unseenWakes }) => unseenWakes > 0)) {
-      const news = await resolutionsSince(stored, run.id, run.wakes - run.unseenWakes);
-      for (const resolution of news) channel.resolve(jobIdOf(run.id, run.fence), resolution);
-    }
     dispatcher.attach(channel);
-    return this.#connect(row, channel);
+    const connected = this.#connect(row, channel);
+    for (const run of leased) await this.#tellUnseen(run); // no engine had its ear
+    this.#options.takenUp(row.id);
+    return connected;
   }
 
   #connect<C extends WorkerChannel>(row: SessionRow, channel: C): ConnectedSession & { readonly channel: C } {

@@ -15,7 +15,7 @@
 import type { Clock } from '../ports/clock.ts';
 import type { Ids } from '../ports/ids.ts';
 import type { CommitResult, Store, WriteSet } from '../store/port.ts';
-import { Revisions } from '../store/revisions.ts';
+import { countedRevisions, drawnRevisions } from '../store/revisions.ts';
 import { type Key, keyOf, keyText, type Row, type Table } from '../store/table.ts';
 import { ConflictError } from './errors.ts';
 import { type CachedRow, RowCache } from './row-cache.ts';
@@ -92,7 +92,7 @@ export class GroupCommit {
       store,
       cache: this.#cache,
       ids,
-      revisions: new Revisions(),
+      revisions: store.exclusive ? countedRevisions() : drawnRevisions(() => ids.number()),
       read: (table, key, text) => this.#read(table, key, text),
       settled: (table) => this.#settledWrites(table),
     };
@@ -164,6 +164,12 @@ export class GroupCommit {
       this.#scheduleFlush();
     } catch (error) {
       tx.discarded();
+      // What it refused may have changed meanwhile, and no commit would tell.
+      if (tx.mayBeOutdated) {
+        submission.attempt++;
+        await this.#execute(submission);
+        return;
+      }
       this.#close(() => submission.reject(error));
     }
   }

@@ -47,6 +47,8 @@ export class Transaction {
   readonly #appends: Append[] = [];
   readonly #afterCommit: ((positions: readonly number[]) => void)[] = [];
   readonly #onDiscard: (() => void)[] = [];
+  /** Whether it went by a row of the cache that another process may have changed since. */
+  mayBeOutdated = false;
 
   constructor(ports: TransactionPorts, now: number, attempt: number) {
     this.#ports = ports;
@@ -114,7 +116,7 @@ export class Transaction {
     touched.stamp = stamp;
     if (touched.written && touched.revision !== null) {
       touched.replaced = true;
-      touched.nextRevision = this.#ports.revisions.first(this.now);
+      touched.nextRevision = this.#ports.revisions.next(null, this.now);
     }
     this.#write(touched, row);
   }
@@ -177,7 +179,9 @@ export class Transaction {
     const cached = cache.get(table, text);
     // After a conflict the cached row may be what caused it, unless this process alone writes or the row is on its way.
     const usable = cached !== undefined && (this.attempt === 1 || store.exclusive || cached.pendingWrites > 0);
-    return usable ? cached : read(table, key, text);
+    if (!usable) return read(table, key, text);
+    this.mayBeOutdated ||= !store.exclusive && cached.pendingWrites === 0;
+    return cached;
   }
 
   #find(table: Table, text: string): Touched | undefined {
@@ -205,7 +209,7 @@ export class Transaction {
   #write(touched: Touched, row: Row | null): void {
     if (!touched.written) {
       touched.written = true;
-      touched.nextRevision = touched.revision === null ? this.#ports.revisions.first(this.now) : touched.revision + 1;
+      touched.nextRevision = this.#ports.revisions.next(touched.revision, this.now);
     }
     touched.row = row;
   }

@@ -9,7 +9,7 @@ import type { GroupCommit } from '../group-commit/index.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Store } from '../store/port.ts';
-import type { Row, Table } from '../store/table.ts';
+import type { Key, Row, Table } from '../store/table.ts';
 import { idempotencyKeys, runs, sessions, waits } from '../store/tables.ts';
 import { DueLoop } from './due-loop.ts';
 
@@ -19,14 +19,22 @@ export interface LoopsOptions {
   readonly commands: CommandPorts;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Whether what bears this id is this engine's to do first. Others do it when it is overdue. */
+  readonly owns: (id: string) => boolean;
+  /** Whether no other engine is alive. */
+  readonly isAlone: () => boolean;
   /** How long a run is kept after its end, in milliseconds; undefined keeps it for ever. */
   readonly runRetentionMs: number | undefined;
 }
 
 /** Rows taken up at once: enough to fill a batch, few enough to leave room for others. */
 const PAGE = 500;
+/** How long what another engine should have done may be overdue, in milliseconds. */
+const OVERDUE_MS = 2_000;
 /** What is past its retention goes in rounds at least this far apart, in milliseconds. */
 const PURGE_PAUSE_MS = 10_000;
+/** What one engine of all does, whichever owns this name. */
+const PURGER = 'purge';
 
 export class Loops {
   readonly timers: DueLoop;
@@ -43,21 +51,21 @@ export class Loops {
       name: 'timer',
       clock,
       logger,
-      next: () => this.#first(waits, 'byDue', 'dueAt'),
+      next: () => this.#first(waits, 'byDue', 'dueAt', 'runId'),
       work: (now) => this.#fireTimers(now),
     });
     this.deadlines = new DueLoop({
       name: 'deadline',
       clock,
       logger,
-      next: () => this.#first(runs, 'byDeadline', 'deadlineAt'),
+      next: () => this.#first(runs, 'byDeadline', 'deadlineAt', 'id'),
       work: (now) => this.#expireDeadlines(now),
     });
     this.expiry = new DueLoop({
       name: 'session expiry',
       clock,
       logger,
-      next: () => this.#first(sessions, 'byExpiry', 'expiresAt'),
+      next: () => this.#first(sessions, 'byExpiry', 'expiresAt', 'id'),
       work: (now) => this.#expireSessions(now),
     });
     this.purge = new DueLoop({
@@ -86,39 +94,64 @@ export class Loops {
     return [this.timers, this.deadlines, this.expiry, this.purge];
   }
 
-  async #first<R extends Row>(table: Table<R>, index: string, column: keyof R & string): Promise<number | null> {
-    const [first] = await this.#options.store.scan({ table, index, limit: 1 });
-    const at = first?.row[column];
-    return typeof at === 'number' ? at : null;
+  /** When this engine has to do the next thing of an index. */
+  async #first<R extends Row>(
+    table: Table<R>,
+    index: string,
+    column: keyof R & string,
+    id: keyof R & string,
+  ): Promise<number | null> {
+    const { store, clock, isAlone, owns } = this.#options;
+    const dueAt = (row: R) => row[column] as number; // the index has no rows without it
+    const [first] = await store.scan({ table, index, limit: 1 });
+    if (first === undefined) return null;
+    if (isAlone()) return dueAt(first.row);
+    const coming = (await store.scan({ table, index, after: [clock.now()], limit: PAGE })).map(({ row }) => row);
+    const own = coming.find((row) => owns(String(row[id]))) ?? (coming.length === PAGE ? coming.at(-1) : undefined);
+    const times = [dueAt(first.row) + (owns(String(first.row[id])) ? 0 : OVERDUE_MS)];
+    return Math.min(...times, ...(own === undefined ? [] : [dueAt(own)]));
   }
 
-  async #fireTimers(now: number): Promise<boolean> {
-    const { store, commit, commands } = this.#options;
-    const due = await store.scan({ table: waits, index: 'byDue', to: [now], limit: PAGE });
-    await Promise.all(
-      due.map(({ row: { runId, stepId } }) =>
-        commit.run('fireTimer', runId, (tx) => fireTimer(tx, { runId, stepId }, commands)),
-      ),
-    );
-    return due.length === PAGE;
+  /** Does what is due in an index, up to a page of it at a time. What is another engine's only when it is overdue. */
+  async #doDue<R extends Row>(
+    table: Table<R>,
+    index: string,
+    column: keyof R & string,
+    id: keyof R & string,
+    now: number,
+    work: (row: R) => Promise<unknown>,
+  ): Promise<boolean> {
+    const { store, owns } = this.#options;
+    for (let after: Key | undefined; ; ) {
+      const due = await store.scan({ table, index, to: [now], ...(after && { after }), limit: PAGE });
+      const ours = due.filter(({ row }) => owns(String(row[id])) || (row[column] as number) <= now - OVERDUE_MS);
+      await Promise.all(ours.map(({ row }) => work(row)));
+      const last = due.at(-1);
+      if (last === undefined || due.length < PAGE) return false;
+      if (ours.length > 0) return true;
+      after = table.indexes[index]?.columns.map((name) => last.row[name] ?? null);
+    }
   }
 
-  async #expireDeadlines(now: number): Promise<boolean> {
-    const { store, commit, commands } = this.#options;
-    const due = await store.scan({ table: runs, index: 'byDeadline', to: [now], limit: PAGE });
-    await Promise.all(
-      due.map(({ row: { id } }) => commit.run('expireDeadline', id, (tx) => expireDeadline(tx, id, commands))),
+  #fireTimers(now: number): Promise<boolean> {
+    const { commit, commands } = this.#options;
+    return this.#doDue(waits, 'byDue', 'dueAt', 'runId', now, ({ runId, stepId }) =>
+      commit.run('fireTimer', runId, (tx) => fireTimer(tx, { runId, stepId }, commands)),
     );
-    return due.length === PAGE;
+  }
+
+  #expireDeadlines(now: number): Promise<boolean> {
+    const { commit, commands } = this.#options;
+    return this.#doDue(runs, 'byDeadline', 'deadlineAt', 'id', now, ({ id }) =>
+      commit.run('expireDeadline', id, (tx) => expireDeadline(tx, id, commands)),
+    );
   }
 
   async #expireSessions(now: number): Promise<boolean> {
     const { store, commit, commands } = this.#options;
-    const silent = await store.scan({ table: sessions, index: 'byExpiry', to: [now], limit: PAGE });
-    let more = silent.length === PAGE;
-    for (const { row: session } of silent) {
-      const sessionId = session.id;
-      if (!(await commit.run('expireSession', undefined, (tx) => expireSession(tx, sessionId)))) continue;
+    let more = false;
+    const again = await this.#doDue(sessions, 'byExpiry', 'expiresAt', 'id', now, async ({ id: sessionId }) => {
+      if (!(await commit.run('expireSession', undefined, (tx) => expireSession(tx, sessionId)))) return;
       commands.outside.sessionExpired(sessionId);
       const leased = await store.scan({ table: runs, index: 'bySession', prefix: [sessionId], limit: PAGE });
       await Promise.all(
@@ -130,14 +163,17 @@ export class Loops {
       );
       const done = await commit.run('finishExpiry', undefined, (tx) => finishExpiry(tx, sessionId));
       more ||= !done;
-    }
-    return more;
+    });
+    return more || again;
   }
 
   async #nextPurge(): Promise<number | null> {
-    const { runRetentionMs } = this.#options;
-    const ended = runRetentionMs === undefined ? null : await this.#first(runs, 'byEnd', 'endedAt');
-    const key = await this.#first(idempotencyKeys, 'byExpiry', 'expiresAt');
+    const { runRetentionMs, store, owns } = this.#options;
+    if (!owns(PURGER)) return null;
+    const [run] = runRetentionMs === undefined ? [] : await store.scan({ table: runs, index: 'byEnd', limit: 1 });
+    const [oldest] = await store.scan({ table: idempotencyKeys, index: 'byExpiry', limit: 1 });
+    const ended = run?.row.endedAt ?? null;
+    const key = oldest?.row.expiresAt ?? null;
     const times = [ended === null ? null : ended + (runRetentionMs ?? 0), key].filter((at) => at !== null);
     return times.length === 0 ? null : Math.max(Math.min(...times), this.#purgedAt + PURGE_PAUSE_MS);
   }

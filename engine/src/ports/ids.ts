@@ -5,6 +5,8 @@ export interface Ids {
   next(prefix: string, now: number): string;
   /** A secret that cannot be guessed. */
   token(): string;
+  /** A random whole number from 0 to 2^52 - 1. */
+  number(): number;
 }
 
 /** Fills an array with random bytes. */
@@ -57,6 +59,13 @@ export function createIds(randomBytes: RandomBytes = (bytes) => randomFillSync(b
         randomDigits(digits);
       } else increment();
       return `${prefix}_${timeText}${text(digits)}`;
+    },
+    number() {
+      let value = 0;
+      const values = new Uint8Array(11);
+      randomDigits(values);
+      for (const digit of values.subarray(0, 10)) value = value * 32 + digit;
+      return value * 4 + ((values[10] ?? 0) & 3);
     },
     token() {
       const secret = new Uint8Array(26);

@@ -42,6 +42,20 @@ export const registries = table({
   key: ['env'],
 });
 
+/** An engine that serves this store together with others. One that owns its store has no row. */
+export const engines = table({
+  name: 'engines',
+  columns: {
+    id: text({ immutable: true }),
+    startedAt: integer({ immutable: true }),
+    /** When it is taken to be gone unless it is heard of before. */
+    expiresAt: integer(),
+    /** What it had begun when it fell silent has been followed up. */
+    takenOver: boolean(),
+  },
+  key: ['id'],
+});
+
 /** A worker's presence. Its leases end when it expires. */
 export const sessions = table({
   name: 'sessions',
@@ -289,6 +303,7 @@ export const tables: readonly Table[] = [
   functions,
   functionVersions,
   registries,
+  engines,
   sessions,
   events,
   idempotencyKeys,

@@ -1,0 +1,114 @@
+// Several engines on one store: what one of them makes ready, another one's worker gets.
+
+import { expect, onTestFinished, test } from 'vitest';
+import { createFunction } from '../../../src/function/index.ts';
+import { MemoryStore } from '../store/memory/index.ts';
+import { engines } from '../store/tables.ts';
+import { env, openTestEngine, type TestEngine, VirtualClock } from '../test-support/index.ts';
+
+/** A shared store of which notifications can be kept from arriving. */
+class SharedStore extends MemoryStore {
+  deaf = false;
+  constructor() {
+    super({ exclusive: false });
+  }
+  override watch(channel: string, listener: (payload: string) => void): () => void {
+    return super.watch(channel, (payload) => {
+      if (!this.deaf) listener(payload);
+    });
+  }
+}
+
+async function openCluster(count: number) {
+  const store = new SharedStore();
+  const clock = new VirtualClock();
+  const members: TestEngine[] = [];
+  for (let i = 0; i < count; i++) members.push(await openTestEngine({ store, clock }));
+  await clock.settle();
+  onTestFinished(async () => {
+    const closing = members.map(({ engine }) => engine.close());
+    await clock.advance(1);
+    await Promise.all(closing);
+  });
+  const statusOf = async (runId: string | undefined) =>
+    (await members[0]?.engine.getRun(env, runId ?? ''))?.status ?? 'unknown';
+  return { store, clock, members, statusOf };
+}
+
+const member = (members: readonly TestEngine[], i: number) => {
+  const found = members[i];
+  if (found === undefined) throw new Error('no such engine');
+  return found;
+};
+
+const waiter = createFunction({ id: 'waiter', triggers: [{ event: 'go' }] }, async ({ step }) => {
+  await step.run('first', () => 1);
+  const paid = await step
+    .waitForEvent('paid', { event: 'paid', match: 'data.id', timeout: '1h' })
+    .catch(() => undefined);
+  await step.sleep('nap', '10m');
+  return paid === undefined ? 'timed out' : 'paid';
+});
+
+const simple = createFunction({ id: 'simple', triggers: [{ event: 'go' }] }, async ({ step }) => {
+  await step.sleep('nap', '1m');
+  return step.run('after', () => 'done');
+});
+
+test('a worker of one engine gets, at once, what an event on another made ready', async () => {
+  const { clock, members, statusOf } = await openCluster(2);
+  await member(members, 0).worker([simple]);
+  const { runIds } = await member(members, 1).emit('go');
+  await clock.settle();
+  expect(await statusOf(runIds[0])).toBe('waiting'); // it has run up to its sleep
+  await clock.advance(60_000);
+  expect(await statusOf(runIds[0])).toBe('completed');
+});
+
+test('a wait begun on one engine is met by an event on another', async () => {
+  const { clock, members, statusOf } = await openCluster(3);
+  await member(members, 0).worker([waiter]);
+  const runs = await Promise.all(Array.from({ length: 9 }, (_, id) => member(members, id % 3).emit('go', { id })));
+  await clock.settle();
+  for (let id = 0; id < 9; id++) await member(members, (id + 1) % 3).emit('paid', { id });
+  await clock.settle();
+  await clock.advance(600_000);
+  const results = await Promise.all(runs.map(({ runIds }) => member(members, 0).engine.getRun(env, runIds[0] ?? '')));
+  expect(results.map(({ status, output }) => [status, output])).toEqual(
+    Array.from({ length: 9 }, () => ['completed', 'paid']),
+  );
+  expect(await statusOf(runs[0]?.runIds[0])).toBe('completed');
+});
+
+test('what no news told of is found within a slow look', async () => {
+  const { store, clock, members, statusOf } = await openCluster(2);
+  await member(members, 0).worker([simple]);
+  store.deaf = true;
+  const { runIds } = await member(members, 1).emit('go');
+  await clock.settle();
+  expect(await statusOf(runIds[0])).toBe('pending');
+  await clock.advance(5_000);
+  expect(await statusOf(runIds[0])).toBe('waiting');
+  // Whoever owns the timer, it fires at its time or, its owner not knowing of it, when that one looks.
+  await clock.advance(65_000);
+  expect(await statusOf(runIds[0])).toBe('completed');
+});
+
+test('a caller that waits on one engine learns of an end on another', async () => {
+  const { clock, members } = await openCluster(2);
+  await member(members, 0).worker([simple]);
+  const { runIds } = await member(members, 1).emit('go');
+  const result = member(members, 1).engine.result(env, runIds[0] ?? '', 3_600_000);
+  await clock.advance(60_000);
+  expect(await Promise.race([result, clock.settle().then(() => undefined)])).toMatchObject({ output: 'done' });
+});
+
+test('engines that close leave nothing to follow up', async () => {
+  const { store, clock, members } = await openCluster(2);
+  const closing = member(members, 1).engine.close();
+  await clock.settle();
+  await closing;
+  expect((await store.scan({ table: engines, limit: 10 })).map(({ row }) => row.id)).toEqual([
+    member(members, 0).engine.id,
+  ]);
+});
