@@ -11,6 +11,7 @@ const checks: Readonly<Record<string, readonly [string, ...string[]]>> = {
   lint: [bin('biome'), 'check', '--error-on-warnings', '.'],
   directions: [node, 'scripts/check-directions.ts'],
   links: [node, 'scripts/check-doc-links.ts'],
+  snippets: [node, 'scripts/check-doc-snippets.ts'],
   lockfile: [node, 'scripts/lockfile.ts'],
   unused: [bin('knip'), '--no-progress'],
   types: [bin('tsc'), '--noEmit'],

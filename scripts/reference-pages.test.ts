@@ -1,0 +1,82 @@
+// The reference pages that repeat what the code declares are held equal to it.
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as core from '@ironflow/core';
+import * as engine from '@ironflow/engine';
+import { describe, expect, test } from 'vitest';
+import { tables } from '../engine/src/store/tables.ts';
+import { root } from './packages.ts';
+
+const page = (name: string) => readFileSync(join(root, 'docs/reference', name), 'utf8');
+
+/** The rows of the first table whose first heading is `first`, as their cells. */
+function rowsOf(text: string, first: string): string[][] {
+  const [, table = ''] = text.split(`\n| ${first} |`, 2);
+  const lines = table.split('\n\n', 1).join('').trim().split('\n').slice(2);
+  return lines.map((line) =>
+    line
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim().replace(/^`|`$/g, '')),
+  );
+}
+
+describe('docs/reference/errors.md', () => {
+  test('lists every code of the catalogue as it is', () => {
+    const listed = rowsOf(page('errors.md'), 'code').map(([code, retryable, status]) => [
+      code,
+      retryable,
+      Number(status),
+    ]);
+    const declared = Object.entries(core.errorCatalogue).map(([code, entry]) => [
+      code,
+      entry.retryable ? 'yes' : 'no',
+      entry.status,
+    ]);
+    expect(listed).toEqual(declared);
+  });
+
+  test('lists every class of error that users meet', () => {
+    // One that names a broken invariant is a defect: its users are those who repair it.
+    const classes = Object.entries({ ...core, ...engine })
+      .filter(([name, value]) => isErrorClass(value) && name !== 'InvariantError')
+      .map(([name]) => name);
+    const listed = rowsOf(page('errors.md'), 'class').map(([name]) => name);
+    expect(listed.toSorted()).toEqual(classes.sort());
+  });
+});
+
+function isErrorClass(value: unknown): boolean {
+  if (typeof value !== 'function') return false;
+  return value === core.IronflowError || value.prototype instanceof core.IronflowError;
+}
+
+test('docs/reference/limits.md lists every limit with its value', () => {
+  const listed = rowsOf(page('limits.md'), 'limit').map(([name, value = '']) => [
+    name,
+    Number(value.replaceAll(',', '')),
+  ]);
+  expect(listed).toEqual(Object.entries(core.limits));
+});
+
+describe('docs/reference/tables.md', () => {
+  const snakeCase = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
+  const [, ...parts] = page('tables.md').split(/^## /m);
+  const partOf = (name: string) => parts.find((part) => part.startsWith(`${name}\n`)) ?? '';
+
+  test('has a part for every table', () => {
+    const names = parts.map((part) => part.split('\n', 1).join(''));
+    expect(names).toEqual(tables.map(({ name }) => snakeCase(name)));
+  });
+
+  test.each(tables.map((table) => [table.name, table] as const))('lists the columns of %s', (_, table) => {
+    const listed = rowsOf(partOf(snakeCase(table.name)), 'column').map(([name, type]) => [name, type]);
+    const declared = Object.entries(table.columns).map(([name, { type, nullable }]) => [
+      snakeCase(name),
+      nullable ? `${type} or null` : type,
+    ]);
+    expect(listed).toEqual(declared);
+  });
+});
