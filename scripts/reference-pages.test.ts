@@ -80,3 +80,16 @@ describe('docs/reference/tables.md', () => {
     expect(listed).toEqual(declared);
   });
 });
+
+test('docs/guides/doctor.md tells of every check, and of no other', () => {
+  const sources = ['run-checks', 'log-checks', 'registry-checks', 'index'].map((name) =>
+    readFileSync(join(root, `engine/src/doctor/${name}.ts`), 'utf8'),
+  );
+  const inCode = new Set(sources.flatMap((text) => [...text.matchAll(/check: '([a-z-]+)'/g)].map(([, name]) => name)));
+  const guide = readFileSync(join(root, 'docs/guides/doctor.md'), 'utf8');
+  const [, table = ''] = guide.split('## What is looked for');
+  const told = table
+    .split('\n')
+    .flatMap((line) => [...(line.split('|')[1] ?? '').matchAll(/`([a-z-]+)`/g)].map(([, name]) => name));
+  expect(told.toSorted()).toEqual([...inCode].sort());
+});

@@ -35,6 +35,7 @@ import { Dispatcher } from './dispatch/index.ts';
 import type { PollAnswer } from './dispatch/polling-channel.ts';
 import { PushDispatch, type PushSettings } from './dispatch/push.ts';
 import { Sessions } from './dispatch/sessions.ts';
+import { type Finding, repair } from './doctor/index.ts';
 import { type Command, GroupCommit, type GroupCommitStats } from './group-commit/index.ts';
 import { type Refusal, refuseReport } from './kernel/lease.ts';
 import { isEnded, parseJobId } from './kernel/run.ts';
@@ -104,6 +105,7 @@ export class Engine {
   readonly #membership: Membership;
   readonly #news: News;
   #slowLook: Timer | undefined;
+  #listensAt: string | undefined;
   readonly #watchers = new Map<string, Set<(run: RunRow) => void>>();
   #closing: Promise<void> | undefined;
 
@@ -182,6 +184,7 @@ export class Engine {
       logger,
       dispatcher: this.#dispatcher,
       settings: settings.push ?? {},
+      publicUrl: () => settings.push?.publicUrl ?? this.#listensAt,
       register: (env, hello) => this.#sessions.registerOwn(env, hello),
       unregister: (sessionId) => this.#sessions.end(sessionId),
       report: (sessionId, pushed, extended) =>
@@ -238,6 +241,16 @@ export class Engine {
     } catch {
       return 'the store does not answer';
     }
+  }
+
+  /** Repairs what the doctor found and can be repaired. @returns the findings that are left as they are. */
+  repair(findings: readonly Finding[]): Promise<readonly Finding[]> {
+    return repair(findings, this.#commit, this.#ports);
+  }
+
+  /** Push endpoints reach the engine here, where the settings name no other address. */
+  listensAt(url: string): void {
+    this.#listensAt ??= url;
   }
 
   get stats(): Readonly<GroupCommitStats> {

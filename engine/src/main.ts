@@ -2,6 +2,8 @@
 
 import { IronflowError } from '@ironflow/core';
 import { type JobHandlers, type LocalEngine, parseFunctionRegistration, type WorkerHello } from '@ironflow/core/wire';
+import { Auditor } from './doctor/auditor.ts';
+import { examineAll, type Finding } from './doctor/index.ts';
 import { Engine, type EngineSettings } from './engine.ts';
 import { systemClock } from './ports/clock.ts';
 import { createIds } from './ports/ids.ts';
@@ -13,11 +15,19 @@ import { HttpServer } from './transports/http-server.ts';
 import { answerFetch } from './transports/local-fetch.ts';
 import { Router } from './transports/router.ts';
 
-export interface CreateEngineOptions extends EngineSettings {
+export interface StoreOptions {
   /** Where the SQLite database lives. Default `./.ironflow`. */
   readonly dataDir?: string | undefined;
-  /** `sqlite` (default) keeps everything on disk; `memory` keeps nothing beyond the process. */
-  readonly store?: 'sqlite' | 'memory' | undefined;
+  /**
+   * `sqlite` (default) keeps everything on disk, for one engine; a PostgreSQL URL serves any number of engines; `memory` keeps
+   * nothing beyond the process.
+   */
+  readonly store?: 'sqlite' | 'memory' | `postgres://${string}` | `postgresql://${string}` | undefined;
+}
+
+export interface CreateEngineOptions extends StoreOptions, EngineSettings {
+  /** Time between two looks of the doctor at what is under way, in milliseconds; 0 for none. Default 15 minutes. */
+  readonly auditMs?: number | undefined;
   /** Where the engine writes what it has to say. Default: nowhere. */
   readonly logger?: Logger | undefined;
   /** Keys that HTTP calls must carry one of. With none, only this machine is answered. */
@@ -25,6 +35,9 @@ export interface CreateEngineOptions extends EngineSettings {
   /** Answer any machine although there are no keys. */
   readonly insecure?: boolean | undefined;
 }
+
+/** Default time between two audits, in milliseconds. */
+const AUDIT_MS = 900_000;
 
 export interface ListenOptions {
   /** Default 9123; 0 takes any free port. */
@@ -55,7 +68,8 @@ export interface EmbeddedEngine extends LocalEngine {
  * const worker = createWorker({ functions: [processOrder], engine });
  */
 export async function createEngine(options: CreateEngineOptions = {}): Promise<EmbeddedEngine> {
-  const store = openStore(options);
+  const store = await openStore(options);
+  const logger = options.logger ?? silentLogger;
   let engine: Engine;
   try {
     await store.migrate();
@@ -63,7 +77,7 @@ export async function createEngine(options: CreateEngineOptions = {}): Promise<E
       store,
       clock: systemClock,
       ids: createIds(),
-      logger: options.logger ?? silentLogger,
+      logger,
       settings: options,
     });
     await engine.start();
@@ -71,7 +85,9 @@ export async function createEngine(options: CreateEngineOptions = {}): Promise<E
     await store.close();
     throw error;
   }
-  const { apiKeys = [], insecure = false } = options;
+  const { apiKeys = [], insecure = false, auditMs = AUDIT_MS } = options;
+  const auditor = new Auditor({ store, clock: systemClock, logger, everyMs: auditMs });
+  if (auditMs > 0) auditor.start();
   const router = new Router({ engine, apiKeys, anyHost: insecure });
   // Inside the process there is nobody to keep out.
   const local = new Router({ engine });
@@ -84,12 +100,13 @@ export async function createEngine(options: CreateEngineOptions = {}): Promise<E
       const server = new HttpServer(router);
       const address = await server.listen({ host, port });
       servers.push(server);
-      const name = host.includes(':') ? `[${host}]` : host;
-      return { url: `http://${name === '127.0.0.1' ? 'localhost' : name}:${address.port}`, port: address.port };
+      const url = `http://${hostName(host)}:${address.port}`;
+      engine.listensAt(url);
+      return { url, port: address.port };
     },
     async close() {
       const closing = engine.close();
-      await Promise.all(servers.map((server) => server.close()));
+      await Promise.all([auditor.close(), ...servers.map((server) => server.close())]);
       await closing;
       await store.close();
     },
@@ -101,8 +118,57 @@ export async function createEngine(options: CreateEngineOptions = {}): Promise<E
   };
 }
 
-function openStore({ store = 'sqlite', dataDir = './.ironflow' }: CreateEngineOptions): Store {
-  return store === 'memory' ? new MemoryStore() : new SqliteStore({ directory: dataDir });
+export interface Doctor {
+  examine(): Promise<readonly Finding[]>;
+  /** Repairs what can be. @returns what is left as it is. */
+  repair(findings: readonly Finding[]): Promise<readonly Finding[]>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a store for the doctor, beside the engines that work on it.
+ * @param options - `repair`: to write as well, which SQLite allows only while no engine has the directory.
+ */
+export async function openDoctor({
+  repair: mayWrite,
+  ...options
+}: StoreOptions & { repair: boolean }): Promise<Doctor> {
+  const store = await openStore(options, !mayWrite);
+  const clock = systemClock;
+  try {
+    await store.migrate();
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+  return {
+    examine: () => examineAll({ store, clock }),
+    async repair(findings) {
+      // An engine that only stores: what it changes is acted upon by the engines that work on the store, when they look.
+      const engine = new Engine({ store, clock, ids: createIds(), logger: silentLogger });
+      return engine.repair(findings);
+    },
+    close: () => store.close(),
+  };
+}
+
+async function openStore(
+  { store = 'sqlite', dataDir = './.ironflow' }: StoreOptions,
+  readOnly = false,
+): Promise<Store> {
+  if (store === 'memory') return new MemoryStore();
+  if (store !== 'sqlite')
+    throw new IronflowError('PostgreSQL is not supported yet.', {
+      code: 'VALIDATION_ERROR',
+      details: { store: 'postgres' },
+    });
+  return new SqliteStore({ directory: dataDir, readOnly });
+}
+
+/** How this machine calls what listens on an address. */
+function hostName(host: string): string {
+  if (['127.0.0.1', '0.0.0.0', '::', '::1'].includes(host)) return 'localhost';
+  return host.includes(':') ? `[${host}]` : host;
 }
 
 function assertMayListen(host: string, allowed: boolean): void {

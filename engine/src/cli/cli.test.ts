@@ -181,3 +181,54 @@ describe('ironflow serve', () => {
     expect(log).not.toContain('4242');
   });
 });
+
+describe('ironflow doctor', () => {
+  const miscount = (data: string) => {
+    const db = new DatabaseSync(join(data, 'ironflow.db'));
+    db.exec("UPDATE runs SET open_waits = 7 WHERE status = 'waiting'");
+    db.close();
+  };
+  const send = (method: string, url: string, body: unknown) =>
+    fetch(url, { method, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
+
+  test('looks beside a running engine, and repairs once that is stopped', async () => {
+    const data = directory();
+    const engine = run(['serve', '--port', '0', '--data', data]);
+    const url = urlIn(await engine.printed(READY));
+    await send('POST', `${url}/ironflow.v1.IronflowService/RegisterFunction`, { id: 'f', triggers: [{ event: 'e' }] });
+    await send('POST', `${url}/api/v1/workers/w/register`, { function_ids: ['f'], max_concurrent_jobs: 1 });
+    await send('POST', `${url}/api/v1/events`, { name: 'e', data: {} });
+    const { jobs } = (await (await fetch(`${url}/api/v1/workers/w/jobs?available=1`)).json()) as {
+      jobs: { job_id: string }[];
+    };
+    const until = new Date(Date.now() + 3_600_000).toISOString();
+    const yielded = { status: 'yielded', yield: { type: 'sleep', step_id: 's', step_name: 's', until } };
+    expect((await send('PUT', `${url}/api/v1/workers/w/jobs/${jobs[0]?.job_id}`, yielded)).status).toBe(200);
+
+    expect(await run(['doctor', '--data', data]).exited).toMatchObject({ code: 0, out: 'Nothing was found.\n' });
+    expect(await run(['doctor', '--repair', '--data', data]).exited).toMatchObject({ code: 4 });
+    engine.child.kill('SIGTERM');
+    await engine.exited;
+
+    miscount(data);
+    const found = await run(['doctor', '--data', data]).exited;
+    expect(found).toMatchObject({ code: 1, out: expect.stringContaining('open-waits-count') });
+    expect(found.out).toContain('1 finding. 1 can be repaired with --repair.');
+    const json = await run(['doctor', '--data', data, '--json']).exited;
+    expect(JSON.parse(json.out)).toMatchObject({ check: 'open-waits-count', repair: 'count again' });
+    const repaired = await run(['doctor', '--data', data, '--repair']).exited;
+    expect(repaired).toMatchObject({ code: 0, out: expect.stringContaining('1 finding; 0 left after the repair.') });
+    expect(await run(['doctor', '--data', data]).exited).toMatchObject({ code: 0 });
+  });
+
+  test('says what is wrong with its options, or that there is no database', async () => {
+    expect(await run(['doctor', '--store', 'mysql://x']).exited).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('it must be a PostgreSQL URL'),
+    });
+    expect(await run(['doctor', '--data', join(directory(), 'none')]).exited).toMatchObject({
+      code: 6,
+      err: expect.stringContaining('none'),
+    });
+  });
+});

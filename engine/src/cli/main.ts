@@ -1,13 +1,16 @@
 // The program `ironflow`.
 
 import { version } from '../version.ts';
+import { doctor } from './doctor.ts';
+import { exitCodes } from './exit-codes.ts';
 import { systemProgram } from './program.ts';
-import { exitCodes, serve } from './serve.ts';
+import { serve } from './serve.ts';
 
 const help = `Usage: ironflow <command> [options]
 
 Commands:
   serve      Start an engine.
+  doctor     Look at what is stored for what should not be there, and repair it.
   version    Print the version.
 
 "ironflow <command> --help" tells more of a command.
@@ -19,6 +22,9 @@ export async function main(args: readonly string[]): Promise<void> {
   switch (command) {
     case 'serve':
       process.exitCode = await serve(rest, program);
+      break;
+    case 'doctor':
+      process.exitCode = await doctor(rest, program);
       break;
     case 'version':
     case '--version':

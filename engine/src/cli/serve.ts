@@ -3,8 +3,10 @@ import { parseArgs } from 'node:util';
 import { isIronflowError, parseDuration, ValidationError } from '@ironflow/core';
 import { createEngine, type EmbeddedEngine } from '../main.ts';
 import { version } from '../version.ts';
+import { exitCodeOf } from './exit-codes.ts';
 import { createLogger, type LogLevel, logLevels } from './logger.ts';
 import type { Program } from './program.ts';
+import { storeHelp, storeOptionsFrom } from './store-options.ts';
 
 const serveHelp = `Usage: ironflow serve [options]
 
@@ -14,7 +16,7 @@ Options:
   --port <number>         Port to listen on. Default 9123, or IRONFLOW_PORT.
   --host <address>        Address to listen on. Default 127.0.0.1, or IRONFLOW_HOST.
                           Beyond this machine only with keys (IRONFLOW_API_KEY) or --insecure.
-  --data <directory>      Where the database lives. Default ./.ironflow, or IRONFLOW_DATA.
+${storeHelp}
   --retention <duration>  How long finished runs are kept, such as 30d. Default: for ever.
   --lease <duration>      How long a worker may be silent before others take its runs. Default 30s.
   --public-url <url>      Where push endpoints reach this engine. Default: the address it listens on.
@@ -26,17 +28,6 @@ Environment:
   IRONFLOW_API_KEY        Keys that callers must have one of, separated by commas.
   IRONFLOW_SIGNING_KEY    Signs push requests.
 `;
-
-/** Exit codes that scripts can rely on. */
-export const exitCodes = { usage: 2, portInUse: 3, dataLocked: 4, dataNewer: 5 } as const;
-
-const EXIT_OF_CODE: Readonly<Record<string, number>> = {
-  VALIDATION_ERROR: exitCodes.usage,
-  UNAUTHORIZED: exitCodes.usage,
-  PORT_IN_USE: exitCodes.portInUse,
-  STORE_LOCKED: exitCodes.dataLocked,
-  STORE_NEWER: exitCodes.dataNewer,
-};
 
 /** Longest wait for what is under way when the engine is stopped, in milliseconds. */
 const SHUTDOWN_MS = 10_000;
@@ -51,16 +42,16 @@ export async function serve(args: readonly string[], program: Program): Promise<
     }
     const logger = createLogger({ level: options.logLevel, json: options.logJson, write: program.err });
     engine = await createEngine({
-      dataDir: options.data,
+      ...options.store,
       logger,
       apiKeys: options.apiKeys,
       insecure: options.insecure,
       leaseMs: options.leaseMs,
       runRetentionMs: options.retentionMs,
-      push: { signingKey: options.signingKey, publicUrl: options.publicUrl ?? `http://localhost:${options.port}` },
+      push: { signingKey: options.signingKey, publicUrl: options.publicUrl },
     });
     const { url } = await engine.listen({ port: options.port, host: options.host });
-    program.out(banner(url, resolve(options.data), options));
+    program.out(banner(url, dataOf(options.store), options));
     const signal = await program.stopped();
     program.err(`\n${signal}: storing what is under way, then stopping.\n`);
     const inTime = await Promise.race([engine.close().then(() => true), program.after(SHUTDOWN_MS).then(() => false)]);
@@ -73,14 +64,14 @@ export async function serve(args: readonly string[], program: Program): Promise<
     await engine?.close().catch(() => {});
     if (!isIronflowError(error)) throw error;
     program.err(`ironflow: ${error.message}\n`);
-    return EXIT_OF_CODE[error.code] ?? 1;
+    return exitCodeOf(error);
   }
 }
 
 interface ServeOptions {
   readonly port: number;
   readonly host: string;
-  readonly data: string;
+  readonly store: ReturnType<typeof storeOptionsFrom>;
   readonly retentionMs: number | undefined;
   readonly leaseMs: number | undefined;
   readonly publicUrl: string | undefined;
@@ -107,7 +98,7 @@ function readOptions(args: readonly string[], { env, isTerminal }: Program): Ser
   return {
     port: Number(port),
     host: given(values.host, 'IRONFLOW_HOST') ?? '127.0.0.1',
-    data: given(values.data, 'IRONFLOW_DATA') ?? './.ironflow',
+    store: storeOptionsFrom(values, { env }),
     retentionMs: values.retention === undefined ? undefined : parseDuration(values.retention, '--retention'),
     leaseMs: values.lease === undefined ? undefined : parseDuration(values.lease, '--lease'),
     publicUrl,
@@ -129,6 +120,7 @@ function parseServeArgs(args: readonly string[]) {
       options: {
         port: { type: 'string' },
         host: { type: 'string' },
+        store: { type: 'string' },
         data: { type: 'string' },
         retention: { type: 'string' },
         lease: { type: 'string' },
@@ -146,6 +138,14 @@ function parseServeArgs(args: readonly string[]) {
 }
 
 const isLogLevel = (text: string): text is LogLevel => (logLevels as readonly string[]).includes(text);
+
+/** Where the data is, for people: without the password of a URL. */
+function dataOf({ store, dataDir }: ServeOptions['store']): string {
+  if (store === undefined) return resolve(dataDir);
+  const url = new URL(store);
+  url.password = '';
+  return url.href;
+}
 
 function banner(url: string, data: string, { apiKeys, signingKey }: ServeOptions): string {
   const keys =

@@ -54,6 +54,8 @@ export interface PushPorts {
   readonly logger: Logger;
   readonly dispatcher: Dispatcher;
   readonly settings: PushSettings;
+  /** Where endpoints reach this engine; undefined while nobody knows. */
+  readonly publicUrl: () => string | undefined;
   readonly register: (env: string, hello: WorkerHello) => Promise<void>;
   readonly unregister: (sessionId: string) => Promise<void>;
   /** Stores what an endpoint answered. `extended` when it is in our own form. */
@@ -285,7 +287,7 @@ class PushChannel implements WorkerChannel {
       output: output === undefined ? undefined : (JSON.parse(payloadText(output)) as Json),
       error: error === undefined ? undefined : JSON.stringify(wireError(error)),
     }));
-    const { publicUrl } = this.#ports.settings;
+    const publicUrl = this.#ports.publicUrl();
     const parts = [
       `"run_id":${JSON.stringify(assignment.runId)}`,
       `"function_id":${JSON.stringify(assignment.functionId)}`,

@@ -4,10 +4,10 @@ import { writeSync } from 'node:fs';
 import { entries, item, items, parts, schema } from '../conformance/schema.ts';
 import { writeSet } from '../conformance/write-sets.ts';
 import { SqliteStore } from './index.ts';
-import { initialMigration } from './migrations.ts';
+import { migrationOf } from './migrations.ts';
 
 const [directory = '', from = '0'] = process.argv.slice(2);
-const store = new SqliteStore({ directory, migrations: [initialMigration(schema)] });
+const store = new SqliteStore({ directory, migrations: [migrationOf(schema)] });
 await store.migrate();
 
 for (let number = Number(from); ; ) {

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { entries, items, parts, schema } from '../conformance/schema.ts';
 import { SqliteStore } from './index.ts';
-import { initialMigration } from './migrations.ts';
+import { migrationOf } from './migrations.ts';
 
 const child = fileURLToPath(new URL('./crash-child.ts', import.meta.url));
 
@@ -35,7 +35,7 @@ test('a process killed at any moment leaves every acknowledged write set whole, 
     for (const count of [1, 2, 7, 40, 3, 150, 11, 600, 25, 90, 1_500, 5]) {
       const acknowledged = await commitUntilKilled(directory, from, count);
       expect(acknowledged.length).toBeGreaterThanOrEqual(count);
-      const store = new SqliteStore({ directory, migrations: [initialMigration(schema)] });
+      const store = new SqliteStore({ directory, migrations: [migrationOf(schema)] });
       await store.migrate();
       const all = { limit: 1_000_000 };
       const stored = new Set((await store.scan({ table: items, ...all })).map(({ row }) => row.id));

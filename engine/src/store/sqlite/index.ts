@@ -5,7 +5,7 @@
 //   S1. One process at a time opens a data directory (directory-lock.ts), so this connection is the only writer.
 //   S2. commit() runs one transaction. A write set that fails leaves no trace; the others are as if it had not been there.
 
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { backup as backupDatabase, DatabaseSync, type StatementSync } from 'node:sqlite';
 import { invariant } from '@ironflow/core';
@@ -13,7 +13,7 @@ import { StoreUnavailableError } from '../errors.ts';
 import type { Append, Claim, CommitResult, Guard, Put, Scan, Store, Stored, WriteSet } from '../port.ts';
 import { type Key, keyOf, keyText, type Row, type Table, type Value } from '../table.ts';
 import { lockDirectory } from './directory-lock.ts';
-import { migrate } from './migrate.ts';
+import { assertMigrated, migrate } from './migrate.ts';
 import { migrations as engineMigrations, type Migration } from './migrations.ts';
 import { Statements } from './statements.ts';
 
@@ -29,23 +29,30 @@ export interface SqliteStoreOptions {
   readonly directory: string;
   /** The schema, as the migrations that make it. Default: the engine's own tables. */
   readonly migrations?: readonly Migration[];
+  /** Only reads, beside an engine that has the directory. Default false. */
+  readonly readOnly?: boolean;
 }
 
 export class SqliteStore implements Store {
   readonly exclusive = true;
   readonly path: string;
   readonly #db: DatabaseSync;
-  readonly #lock: { release(): void };
+  readonly #lock: { release(): void } | undefined;
   readonly #migrations: readonly Migration[];
   #statements: Statements | undefined;
   #heads = new Map<string, number>();
 
   /** @throws {StoreLockedError} when another engine uses the directory. */
-  constructor({ directory, migrations = engineMigrations }: SqliteStoreOptions) {
+  constructor({ directory, migrations = engineMigrations, readOnly = false }: SqliteStoreOptions) {
     this.#migrations = migrations;
+    this.path = join(directory, 'ironflow.db');
+    if (readOnly) {
+      if (!existsSync(this.path)) throw new StoreUnavailableError(`There is no database at ${this.path}.`);
+      this.#db = new DatabaseSync(this.path, { readOnly: true });
+      return;
+    }
     mkdirSync(directory, { recursive: true });
     this.#lock = lockDirectory(directory);
-    this.path = join(directory, 'ironflow.db');
     this.#db = new DatabaseSync(this.path);
     this.#db.exec(
       'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = OFF',
@@ -53,7 +60,8 @@ export class SqliteStore implements Store {
   }
 
   async migrate(): Promise<void> {
-    migrate(this.#db, this.path, this.#migrations);
+    if (this.#lock !== undefined) migrate(this.#db, this.path, this.#migrations);
+    else assertMigrated(this.#db, this.path, this.#migrations);
     this.#statements = new Statements(this.#db);
   }
 
@@ -113,7 +121,7 @@ export class SqliteStore implements Store {
   async close(): Promise<void> {
     this.#statements = undefined;
     this.#db.close();
-    this.#lock.release();
+    this.#lock?.release();
   }
 
   get #prepared(): Statements {

@@ -1,8 +1,8 @@
-// Numbered, forward-only. The first one is the schema as declared when it was made; a test compares the schema that all of
-// them produce with the declared tables and with schema.sql.
+// Numbered, forward-only. A migration is written down as it was when it was made and never changes afterwards; a test compares what
+// all of them produce with the declared tables and with schema.sql.
 
 import type { Table } from '../table.ts';
-import { tables } from '../tables.ts';
+import { initialSql } from './migration-0001.ts';
 import { createHeadsSql, createTableSql } from './sql.ts';
 
 export interface Migration {
@@ -11,9 +11,9 @@ export interface Migration {
   readonly sql: readonly string[];
 }
 
-export const migrations: readonly Migration[] = [initialMigration(tables)];
+export const migrations: readonly Migration[] = [{ number: 1, name: 'initial', sql: initialSql }];
 
-/** A first migration that makes these tables. */
-export function initialMigration(declared: readonly Table[]): Migration {
+/** One migration that makes these tables, for stores that hold others than the engine's. */
+export function migrationOf(declared: readonly Table[]): Migration {
   return { number: 1, name: 'initial', sql: [createHeadsSql, ...declared.flatMap(createTableSql)] };
 }

@@ -7,10 +7,12 @@ import { describeStore } from '../conformance/index.ts';
 import { expectEqualToModel } from '../conformance/random-programs.ts';
 import { item, items, schema } from '../conformance/schema.ts';
 import { insert, writeSet } from '../conformance/write-sets.ts';
+import { tables } from '../tables.ts';
 import { SqliteStore } from './index.ts';
-import { initialMigration } from './migrations.ts';
+import { migrationOf } from './migrations.ts';
+import { createHeadsSql, createTableSql } from './sql.ts';
 
-const migrations = [initialMigration(schema)];
+const migrations = [migrationOf(schema)];
 const directories: string[] = [];
 const directory = () => {
   const path = mkdtempSync(join(tmpdir(), 'ironflow-store-'));
@@ -95,4 +97,37 @@ test('sqlite makes a consistent copy of itself while in use', async () => {
   const restored = await open(copy);
   expect((await restored.scan({ table: items, limit: 9 })).map(({ row }) => row.id)).toEqual(['x']);
   await restored.close();
+});
+
+test('the migrations make the declared tables, and schema.sql shows them', async () => {
+  const path = directory();
+  const store = new SqliteStore({ directory: path });
+  await store.migrate();
+  const db = new DatabaseSync(store.path, { readOnly: true });
+  const made = db.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'").all();
+  db.close();
+  await store.close();
+  const statements = made.map(({ sql }) => String(sql)).sort();
+  expect(statements).toEqual([createHeadsSql, ...tables.flatMap(createTableSql)].sort());
+  await expect(`${statements.join(';\n\n')};\n`).toMatchFileSnapshot('schema.sql');
+});
+
+test('a reader looks beside the engine that has the directory, and only reads', async () => {
+  const path = directory();
+  const store = await open(path);
+  await store.commit([writeSet({ puts: [insert(item('x'))] })]);
+  const reader = new SqliteStore({ directory: path, migrations, readOnly: true });
+  await reader.migrate();
+  expect(await reader.scan({ table: items, limit: 9 })).toHaveLength(1);
+  await expect(reader.commit([writeSet({ puts: [insert(item('y'))] })])).rejects.toThrow(/readonly/);
+  await reader.close();
+  await store.close();
+});
+
+test('a reader refuses a database that is yet to be migrated', async () => {
+  const path = directory();
+  new DatabaseSync(join(path, 'ironflow.db')).close();
+  const reader = new SqliteStore({ directory: path, migrations, readOnly: true });
+  await expect(reader.migrate()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  await reader.close();
 });
