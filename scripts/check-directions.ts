@@ -88,7 +88,7 @@ const tables: Readonly<Record<string, Rooms>> = {
   },
 };
 
-const forTests = /\.test(-d)?\.ts$|\/crash-child\.ts$|\/(conformance|contract|test-support)\//;
+const forTests = /\.test(-d)?\.ts$|\/crash-(child|check)\.ts$|\/(conformance|contract|test-support)\//;
 
 /** The room of a file, both relative to the package's sources: the longest path in the table that leads to it, else `.`. */
 function roomOf(rooms: Rooms, file: string): string | undefined {
