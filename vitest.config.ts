@@ -6,7 +6,7 @@ const report = process.env['IRONFLOW_TEST_REPORT'];
 export default defineConfig({
   // Packages are tested from their sources.
   resolve: { conditions: ['ironflow-source'] },
-  ssr: { resolve: { conditions: ['ironflow-source', 'node', 'import'] } },
+  ssr: { resolve: { conditions: ['ironflow-source', 'node'] } },
   test: {
     include: ['{src,core,engine,examples,bench,scripts}/**/*.test.ts'],
     exclude: ['**/node_modules/**', '**/dist/**'],

@@ -1,6 +1,6 @@
-// npm run bench -- [--quick] [--targets in-process,polling,push] [--out file.json]
+// npm run bench -- [--quick] [--targets in-process,polling,push,in-process-postgres] [--out file.json]
 //
-// Measures this engine in the ways it can be run, on SQLite with full sync, and prints a table of medians with the range of all
+// Measures this engine in the ways it can be run, on SQLite and on PostgreSQL, with full sync, and prints a table of medians with the range of all
 // repeats. Every result of every run is checked.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -8,14 +8,18 @@ import { cpus, release, type } from 'node:os';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Figure, measure, median, type Sizes } from './measure.ts';
+import { openPostgres, openSqlite } from './stores.ts';
 import type { Target } from './target.ts';
 import { openInProcess } from './targets/in-process.ts';
-import { openPolling, openPush } from './targets/served.ts';
+import { openPolling, openPush, openTwoEngines } from './targets/served.ts';
 
 const TARGETS: Readonly<Record<string, () => Promise<Target>>> = {
-  'in-process': openInProcess,
-  polling: openPolling,
-  push: openPush,
+  'in-process': async () => openInProcess(await openSqlite()),
+  polling: async () => openPolling(await openSqlite()),
+  push: async () => openPush(await openSqlite()),
+  'in-process-postgres': async () => openInProcess(await openPostgres()),
+  'polling-postgres': async () => openPolling(await openPostgres()),
+  'two-engines-postgres': async () => openTwoEngines(await openPostgres()),
 };
 
 const { values } = parseArgs({
@@ -48,11 +52,9 @@ const machine = `${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, ${type()}
 mkdirSync(dirname(values.out), { recursive: true });
 writeFileSync(
   values.out,
-  `${JSON.stringify({ at: new Date().toISOString(), machine, durability: 'SQLite, WAL, synchronous=FULL', sizes, report }, null, 2)}\n`,
+  `${JSON.stringify({ at: new Date().toISOString(), machine, durability: 'SQLite: WAL, synchronous=FULL; PostgreSQL: fsync=on, synchronous_commit=on', sizes, report }, null, 2)}\n`,
 );
-console.log(
-  `\n${machine}; SQLite with full sync; medians of ${sizes.repeats} with the range. Written to ${values.out}`,
-);
+console.log(`\n${machine}; full sync; medians of ${sizes.repeats} with the range. Written to ${values.out}`);
 process.exit();
 
 function print(one: (typeof report)[number] | undefined): void {

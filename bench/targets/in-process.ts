@@ -1,22 +1,19 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { createEngine } from '@ironflow/engine';
 import { createClient, createWorker } from '@ironflow/node';
 import { ownCpuSeconds, until } from '../children.ts';
 import { flat, steps } from '../functions.ts';
+import type { BenchStore } from '../stores.ts';
 import type { Target } from '../target.ts';
 
-export async function openInProcess(): Promise<Target> {
-  const dataDir = mkdtempSync(join(tmpdir(), 'ironflow-bench-'));
-  const engine = await createEngine({ dataDir });
+export async function openInProcess(store: BenchStore): Promise<Target> {
+  const engine = await createEngine(store.options);
   const worker = createWorker({ functions: [steps, flat], engine, maxConcurrentJobs: 500, logger: false });
   const client = createClient({ engine });
   const working = worker.start();
   await until('the worker is there', async () => (await client.listWorkers()).length > 0);
   return {
     name: 'in-process',
-    topology: 'engine, worker and client in one process',
+    topology: `engine, worker and client in one process; ${store.name}`,
     run: async (input) => (await client.emitSync('bench.steps', input, { timeout: 120_000 })).output,
     flat: async () =>
       (await client.emitSync<{ step10: number; step1000: number }>('bench.flat', {}, { timeout: 120_000 })).output,
@@ -25,7 +22,7 @@ export async function openInProcess(): Promise<Target> {
       await worker.stop();
       await working;
       await engine.close();
-      rmSync(dataDir, { recursive: true, force: true });
+      await store.close();
     },
   };
 }

@@ -29,7 +29,7 @@ async function openEngine(): Promise<OpenEngine> {
 }
 
 /** A worker for each set of functions, which the engine lists before it is used. */
-class Workers {
+export class Workers {
   readonly #make: (functions: readonly IronflowFunction[]) => Worker;
   readonly #engine: EmbeddedEngine;
   readonly #running: { readonly worker: Worker; readonly working: Promise<void> }[] = [];

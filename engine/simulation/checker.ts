@@ -1,164 +1,216 @@
-// Checker: the promises as invariants, looked at on every commit and on every start of a body.
+// Checker: the promises as invariants (promises.ts), looked at on every commit, every start of a body, every answer, and at the end.
 
+import { isDeepStrictEqual } from 'node:util';
 import { isEnded } from '../src/kernel/run.ts';
 import type { CommitResult, Store, WriteSet } from '../src/store/port.ts';
-import { type RunRow, runs, type StepRow, steps, type WaitRow, waits } from '../src/store/tables.ts';
-import type { BodyStart } from './compile.ts';
+import type { Row, Table } from '../src/store/table.ts';
+import {
+  type AttemptRow,
+  attempts,
+  type EventRow,
+  events,
+  type RunRow,
+  runs,
+  type StepRow,
+  sessions,
+  steps,
+  type WaitRow,
+  waits,
+} from '../src/store/tables.ts';
+import { type Emitted, LogChecks } from './log-checks.ts';
+import { isPutOf, Mirror, versionKey } from './mirror.ts';
+import { StartChecks, type Started } from './start-checks.ts';
+import { Violation } from './violation.ts';
+import { WaitChecks } from './wait-checks.ts';
 
-export class Violation extends Error {
-  override name = 'Violation';
-  readonly promise: string;
-  constructor(promise: string, what: string) {
-    super(`${promise}: ${what}`);
-    this.promise = promise;
-  }
+export interface CheckerOptions {
+  /** True time. */
+  readonly now: () => number;
+  /** How far clocks may be wrong, in milliseconds, either way. */
+  readonly skewMs?: number;
+  /** How far apart they may be for leases to be known to their workers, in milliseconds. */
+  readonly toleratedSkewMs?: number;
 }
 
-export interface Started extends BodyStart {
-  readonly fence: number;
-  readonly worker: string;
-}
+/** How long a session may stay due after its expiry once the storm is over, in milliseconds. */
+const OVERDUE_MS = 60_000;
 
 export class Checker {
   readonly violations: Violation[] = [];
-  readonly #runs = new Map<string, RunRow>();
-  readonly #steps = new Map<string, StepRow>();
-  readonly #waits = new Map<string, Map<string, WaitRow>>();
-  /** Starts of each step's body, under the lease and attempt they were made in. */
-  readonly #starts = new Map<string, Set<string>>();
-  readonly #acknowledged = new Set<string>();
-  readonly #now: () => number;
-  starts = 0;
+  readonly mirror = new Mirror();
+  /** True time. */
+  readonly now: () => number;
+  readonly #log: LogChecks;
+  readonly #waits: WaitChecks;
+  readonly #starts: StartChecks;
+  /** How a run had ended when a caller was told. */
+  readonly #toldEnds = new Map<string, string>();
+  #calmAt: number | undefined;
 
-  constructor(now: () => number) {
-    this.#now = now;
+  constructor({ now, skewMs = 0, toleratedSkewMs = 0 }: CheckerOptions) {
+    this.now = now;
+    const report = (promise: string, what: string) => this.#violated(promise, what);
+    this.#log = new LogChecks(this.mirror, report);
+    this.#starts = new StartChecks(this.mirror, report, skewMs <= toleratedSkewMs);
+    this.#waits = new WaitChecks({
+      mirror: this.mirror,
+      log: this.#log.log,
+      now,
+      skewMs: () => skewMs,
+      calmAt: () => this.#calmAt,
+      report,
+    });
   }
+
+  get starts(): number {
+    return this.#starts.count;
+  }
+
+  /** From here on no more faults. */
+  calm(): void {
+    this.#calmAt = this.now();
+  }
+
+  // ── what is committed ──
 
   /** Looks at write sets as they take effect, in their order. */
   committed(writeSets: readonly WriteSet[], results: readonly CommitResult[]): void {
-    for (const [i, writeSet] of writeSets.entries()) if (results[i]?.ok === true) this.#applied(writeSet);
+    for (const [i, writeSet] of writeSets.entries()) {
+      const result = results[i];
+      if (result?.ok === true) this.#applied(writeSet, result);
+    }
   }
 
   claimed(rows: readonly RunRow[]): void {
-    for (const row of rows) this.#runChanged(row);
+    for (const row of rows) {
+      const before = this.mirror.runs.get(row.id);
+      this.mirror.putRun(row);
+      this.#runChanged(before, row);
+      if (before?.fence === row.fence) this.#violated('every lease raises the fence', row.id);
+    }
     for (const row of rows) this.#checkWakeUpSource(row.id);
   }
 
-  bodyStarted(start: Started): void {
-    this.starts++;
-    const name = stepKey(start.runId, start.stepId);
-    if (this.#acknowledged.has(name)) {
-      this.#violated('a completed step is never started again', `${start.stepId} on ${start.worker}`);
-    }
-    const lease = `${start.fence}/${start.attempt}`;
-    const known = this.#starts.get(name);
-    if (known === undefined) this.#starts.set(name, new Set([lease]));
-    else if (known.has(lease)) {
-      this.#violated(
-        'a body starts again only after its lease ended or its failure was reported',
-        `${start.stepId} in ${lease}`,
-      );
-    } else known.add(lease);
-  }
-
-  /** A worker was told that these steps are durable. */
-  acknowledged(runId: string, stepIds: readonly string[]): void {
-    for (const stepId of stepIds) {
-      this.#acknowledged.add(stepKey(runId, stepId));
-      if (!this.#steps.has(stepKey(runId, stepId))) {
-        this.#violated('an acknowledged step is stored', stepId);
-      }
-    }
-  }
-
-  /** At the end: the mirror this checker keeps equals the store, so that it has looked at all there was. */
-  async compareWith(store: Store): Promise<void> {
-    const stored = await store.scan({ table: runs, limit: Number.MAX_SAFE_INTEGER });
-    for (const { row } of stored) {
-      const mirrored = this.#runs.get(row.id);
-      if (mirrored?.status !== row.status || mirrored.fence !== row.fence) {
-        this.#violated('the checker sees every commit', `run ${row.id}`);
-      }
-    }
-    for (const waits of this.#waits.values()) {
-      for (const wait of waits.values()) {
-        const run = this.#runs.get(wait.runId);
-        if (run === undefined || isEnded(run))
-          this.#violated('no wait outlives its run', `${wait.stepId} of ${wait.runId}`);
-      }
-    }
-  }
-
-  #applied({ puts, deletes }: WriteSet): void {
+  #applied(writeSet: WriteSet, { positions, stamps }: CommitResult & { readonly ok: true }): void {
+    const { puts, deletes, appends } = writeSet;
     const touched = new Set<string>();
     const removed: WaitRow[] = [];
     for (const { table, key } of deletes) {
-      if (table !== waits) continue;
-      const [runId, stepId] = key as [string, string];
-      const wait = this.#waits.get(runId)?.get(stepId);
-      if (wait !== undefined) removed.push(wait);
-      this.#waits.get(runId)?.delete(stepId);
-      touched.add(runId);
-    }
-    for (const { table, row } of puts) {
-      if (table === runs) this.#runChanged(row as RunRow, touched);
-      else if (table === waits) {
-        this.#waitStored(row as WaitRow);
-        touched.add((row as WaitRow).runId);
+      if (table === waits) {
+        const [runId, stepId] = key as [string, string];
+        const wait = this.mirror.waitsOf(runId).get(stepId);
+        if (wait !== undefined) removed.push(wait);
+        touched.add(runId);
       }
+      this.mirror.delete(table, key);
     }
-    for (const { table, row, expected } of puts)
-      if (table === steps) this.#stepStored(row as StepRow, expected, removed);
+    for (const [i, { log, row }] of appends.entries()) {
+      if (log === events) this.#log.appended(row as EventRow, positions[i] ?? 0, this.now());
+    }
+    const before = puts.map(({ table, row }) => this.#before(table, row));
+    for (const [i, { table, row, stamp }] of puts.entries()) {
+      const value = stamps[i];
+      if (stamp !== undefined && value !== this.#log.log.length) {
+        this.#violated('a stamp is the head of its log', `${value} of ${this.#log.log.length}`);
+      }
+      this.mirror.put(table, row, stamp === undefined || value === undefined ? undefined : { stamp, value });
+    }
+    for (const [i, { table, row, expected }] of puts.entries()) {
+      if (table === runs) {
+        touched.add(String(row['id']));
+        this.#runChanged(before[i] as RunRow | undefined, row as RunRow);
+      } else if (table === waits) {
+        touched.add(String(row['runId']));
+        this.#waitStored(before[i] as WaitRow | undefined, row as WaitRow, writeSet);
+      } else if (table === steps) this.#stepStored(before[i] as StepRow | undefined, row as StepRow, expected, removed);
+      else if (table === attempts) this.#attemptStored(row as AttemptRow);
+    }
+    for (const wait of removed) this.#waitRemoved(wait);
     for (const runId of touched) this.#checkWakeUpSource(runId);
   }
 
-  #runChanged(row: RunRow, touched = new Set<string>()): void {
-    const before = this.#runs.get(row.id);
+  #before(table: Table, row: Row): Row | undefined {
+    if (table === runs) return this.mirror.runs.get(String(row['id']));
+    if (table === waits) return this.mirror.waitsOf(String(row['runId'])).get(String(row['stepId']));
+    if (table === steps) return this.mirror.step(String(row['runId']), String(row['stepId']));
+    return undefined;
+  }
+
+  #runChanged(before: RunRow | undefined, row: RunRow): void {
+    if (before === undefined || isEnded(before) !== isEnded(row)) this.mirror.openRuns += isEnded(row) ? -1 : 1;
     if (before !== undefined && isEnded(before)) {
       this.#violated('a run that has ended never changes', `${row.id} from ${before.status} to ${row.status}`);
     }
+    if (!this.mirror.versions.has(versionKey(row.functionId, row.functionVersion))) {
+      this.#violated('a run’s version is registered', `${row.functionId} ${row.functionVersion}`);
+    }
+    if (before !== undefined && before.functionVersion !== row.functionVersion) {
+      this.#violated('a run keeps its version', row.id);
+    }
     if (before !== undefined && row.fence < before.fence) this.#violated('a fence only grows', row.id);
-    if (
-      before?.status === 'running' &&
-      row.status === 'running' &&
-      before.fence === row.fence &&
-      before.leaseSession !== row.leaseSession
-    ) {
+    if (row.status !== 'running') return;
+    const isNewLease = before?.fence !== row.fence;
+    if (!isNewLease && before?.leaseSession !== row.leaseSession) {
       this.#violated('a run has one lease at a time', row.id);
     }
-    this.#runs.set(
-      row.id,
-      before === undefined ? row : { ...before, ...row, input: before.input, createdAt: before.createdAt },
-    );
-    touched.add(row.id);
-  }
-
-  #waitStored(row: WaitRow): void {
-    const ofRun = this.#waits.get(row.runId) ?? new Map<string, WaitRow>();
-    this.#waits.set(row.runId, ofRun.set(row.stepId, row));
-  }
-
-  #stepStored(row: StepRow, expected: number | null, removed: readonly WaitRow[]): void {
-    const name = stepKey(row.runId, row.stepId);
-    if (expected === null && this.#steps.has(name)) this.#violated('a step is recorded once', row.stepId);
-    this.#steps.set(name, row);
-    const run = this.#runs.get(row.runId);
-    if (row.fence > 0 && run !== undefined && run.fence !== row.fence) {
-      this.#violated(
-        'only the holder of the lease writes',
-        `${row.stepId} under ${row.fence}, the fence is ${run.fence}`,
-      );
+    const session = this.mirror.sessions.get(row.leaseSession ?? '');
+    if (isNewLease && (session === undefined || session.expired)) {
+      this.#violated('a lease is given only to a session that is alive', `${row.id} to ${row.leaseSession}`);
     }
+  }
+
+  #waitStored(before: WaitRow | undefined, row: WaitRow, writeSet: WriteSet): void {
+    if (before === undefined) this.#waits.begun(row);
+    else if (before.resolution === null && row.resolution !== null) this.#waits.fired(before);
+    if (this.mirror.step(row.runId, row.stepId) !== undefined && !isPutOf(writeSet, steps)) {
+      this.#violated('a step that is over does not wait', row.stepId);
+    }
+  }
+
+  /** A wait left. Sleeps and waits with an outcome are looked at with their step. */
+  #waitRemoved(wait: WaitRow): void {
+    const run = this.mirror.runs.get(wait.runId);
+    if (run === undefined || isEnded(run)) return;
+    if (wait.kind === 'run-retry') this.#waits.fired(wait);
+    else if (wait.kind === 'retry') {
+      if (wait.resolution === null) this.#waits.fired(wait);
+    } else if (this.mirror.step(wait.runId, wait.stepId) === undefined) {
+      this.#violated('a wait leaves with its outcome', wait.stepId);
+    }
+  }
+
+  #stepStored(before: StepRow | undefined, row: StepRow, expected: number | null, removed: readonly WaitRow[]): void {
+    if (before !== undefined) {
+      this.#violated(expected === null ? 'a step is recorded once' : 'a recorded step never changes', row.stepId);
+    }
+    this.#checkFence(row.runId, row.stepId, row.fence);
     const wait = removed.find(({ runId, stepId }) => runId === row.runId && stepId === row.stepId);
-    if (wait?.kind === 'sleep' && wait.dueAt !== null && this.#now() < wait.dueAt) {
-      this.#violated('a timer never fires early', `${row.stepId} ${wait.dueAt - this.#now()} ms before its time`);
+    if (wait === undefined && this.mirror.waitsOf(row.runId).has(row.stepId)) {
+      this.#violated('a step that is over does not wait', row.stepId);
+    }
+    if (row.kind === 'wait_for_event') this.#waits.ended(wait, row);
+    if (wait !== undefined && (wait.kind === 'sleep' || row.status === 'timed_out')) this.#waits.fired(wait);
+  }
+
+  #attemptStored(row: AttemptRow): void {
+    this.#checkFence(row.runId, row.stepId, row.fence);
+  }
+
+  #checkFence(runId: string, stepId: string, fence: number): void {
+    const run = this.mirror.runs.get(runId);
+    if (fence > 0 && run?.fence !== fence) {
+      this.#violated('only the holder of the lease writes', `${stepId} under ${fence}, the fence is ${run?.fence}`);
     }
   }
 
   #checkWakeUpSource(runId: string): void {
-    const run = this.#runs.get(runId);
-    if (run === undefined || isEnded(run)) return;
-    const open = [...(this.#waits.get(runId)?.values() ?? [])].filter(({ resolution }) => resolution === null);
+    const run = this.mirror.runs.get(runId);
+    const all = [...this.mirror.waitsOf(runId).values()];
+    if (run === undefined || isEnded(run)) {
+      if (all.length > 0) this.#violated('no wait outlives its run', `${all[0]?.stepId}`);
+      return;
+    }
+    const open = all.filter(({ resolution }) => resolution === null);
     const awake =
       (run.status === 'queued' && run.readyAt !== null) ||
       (run.status === 'running' && run.leaseSession !== null && run.deadlineAt !== null) ||
@@ -170,9 +222,117 @@ export class Checker {
     }
   }
 
+  // ── what callers and workers see ──
+
+  bodyStarted(start: Started): void {
+    this.#starts.started(start);
+  }
+
+  /** A worker was told that these steps are durable. */
+  acknowledged(runId: string, stepIds: readonly string[]): void {
+    for (const stepId of stepIds) this.#starts.acknowledged(runId, stepId);
+  }
+
+  emitted(idempotencyKey: string, emitted: Emitted): void {
+    this.#log.acknowledged(idempotencyKey, emitted);
+  }
+
+  /** A caller was told how a run has ended. */
+  endTold(runId: string, status: string): void {
+    const before = this.#toldEnds.get(runId) ?? this.mirror.runs.get(runId)?.status;
+    if (before !== status) this.#violated('a run reaches one terminal state', `${runId} is ${before}, and ${status}`);
+    this.#toldEnds.set(runId, status);
+  }
+
+  /** The store was called this often at one instant. */
+  wentRound(calls: number): void {
+    this.#violated('no engine goes round in a circle', `${calls} calls of the store at one instant`);
+  }
+
+  /** A report that nobody may send was answered. */
+  meddled(what: string, status: string): void {
+    if (status !== 'refused') this.#violated('a report is taken from the holder of the lease alone', what);
+  }
+
+  follow(store: Pick<Store, 'head' | 'scan'>, env: string): Promise<void> {
+    return this.#log.follow(store, env);
+  }
+
+  // ── the end ──
+
+  /** At the end: nothing is left over, and the store holds what was committed and nothing else. */
+  async compareWith(store: Pick<Store, 'scan'>): Promise<void> {
+    const all = async <R extends Row>(table: Table<R>): Promise<R[]> =>
+      (await store.scan({ table, limit: Number.MAX_SAFE_INTEGER })).map(({ row }) => row);
+    const [runRows, stepRows, waitRows, attemptRows, sessionRows] = [
+      await all(runs),
+      await all(steps),
+      await all(waits),
+      await all(attempts),
+      await all(sessions),
+    ];
+    this.#log.compareWith(await all(events));
+    this.#starts.checkCovered();
+    const { mirror } = this;
+    this.#compare('run', runRows, [...mirror.runs.values()], ({ id }) => id);
+    this.#compare('step', stepRows, [...mirror.steps.values()], ({ runId, stepId }) => `${runId} ${stepId}`);
+    this.#compare(
+      'wait',
+      waitRows,
+      [...mirror.waits.values()].flatMap((ofRun) => [...ofRun.values()]),
+      ({ stepId }) => stepId,
+    );
+    this.#compare(
+      'attempt',
+      attemptRows,
+      [...mirror.attempts.values()].flat(),
+      ({ runId, stepId, number }) => `${runId} ${stepId} ${number}`,
+    );
+    for (const { runId, stepId } of [...stepRows, ...waitRows, ...attemptRows]) {
+      if (!mirror.runs.has(runId)) this.#violated('no rows without their run', `${stepId} of ${runId}`);
+    }
+    for (const { id, expiresAt } of sessionRows) {
+      if (expiresAt !== null && expiresAt < this.now() - OVERDUE_MS) {
+        this.#violated('nothing is overdue at the end', `session ${id}`);
+      }
+    }
+    this.#checkChildren(runRows, stepRows);
+    for (const [runId, status] of this.#toldEnds) {
+      const stored = mirror.runs.get(runId);
+      if (stored !== undefined && stored.status !== status) {
+        this.#violated('a run reaches one terminal state', `${runId} is ${stored.status}, and ${status}`);
+      }
+    }
+  }
+
+  #compare<R extends Row>(what: string, stored: readonly R[], expected: readonly R[], name: (row: R) => string): void {
+    const left = new Map(expected.map((row) => [name(row), row]));
+    for (const row of stored) {
+      if (!isDeepStrictEqual({ ...left.get(name(row)) }, { ...row })) {
+        this.#violated('the store holds what was committed', `${what} ${name(row)}`);
+      }
+      left.delete(name(row));
+    }
+    for (const missing of left.keys())
+      this.#violated('the store holds what was committed', `${what} ${missing} is gone`);
+  }
+
+  /** A call starts its child once: two calls, or none, never lead to one run, and one call never to two. */
+  #checkChildren(runRows: readonly RunRow[], stepRows: readonly StepRow[]): void {
+    const calls = new Map<string, number>();
+    for (const { childRunId } of stepRows)
+      if (childRunId !== null) calls.set(childRunId, (calls.get(childRunId) ?? 0) + 1);
+    const parents = new Set<string>();
+    for (const { id, parentRunId, parentStepId, input } of runRows) {
+      if (parentRunId !== null) {
+        if (parents.has(`${parentStepId}`)) this.#violated('a call starts its child once', `${parentStepId}`);
+        parents.add(`${parentStepId}`);
+      } else if (input !== null && calls.get(id) !== 1) this.#violated('a call starts its child once', id);
+      if ((calls.get(id) ?? 0) > 1) this.#violated('a call starts its child once', id);
+    }
+  }
+
   #violated(promise: string, what: string): void {
     this.violations.push(new Violation(promise, what));
   }
 }
-
-const stepKey = (runId: string, stepId: string) => `${runId} ${stepId}`;

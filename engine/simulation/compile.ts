@@ -3,7 +3,7 @@
 import { NonRetryableError } from '@ironflow/core';
 import { createFunction, type FunctionContext, type IronflowFunction } from '../../src/function/index.ts';
 import type { StepClient } from '../../src/step/index.ts';
-import { type Node, type Program, type StepNode, withChildren } from './program.ts';
+import { type Node, type ParallelNode, type Program, type StepNode, withChildren } from './program.ts';
 
 export interface BodyStart {
   readonly runId: string;
@@ -22,7 +22,9 @@ export interface World {
 /** Long enough that an awaited event always comes first; short enough to be over within the simulated time. */
 const SENT_TIMEOUT = '2h';
 const UNSENT_TIMEOUT_MS = 5_000;
+const PERHAPS_TIMEOUT_MS = 9_000;
 const INVOKE_TIMEOUT = '5h';
+const WAIT_TIMEOUT = { always: SENT_TIMEOUT, never: UNSENT_TIMEOUT_MS, perhaps: PERHAPS_TIMEOUT_MS } as const;
 
 /** The function of a program and of every program it invokes. */
 export function compile(program: Program, world: World): IronflowFunction[] {
@@ -32,7 +34,7 @@ export function compile(program: Program, world: World): IronflowFunction[] {
         id: one.id,
         triggers: [{ event: `start.${one.id}` }],
         retry: { maxAttempts: one.maxAttempts, initialDelayMs: 500, backoffFactor: 2, maxDelayMs: 4_000 },
-        timeout: 10 * 3_600_000,
+        timeout: one.timeoutMs ?? 10 * 3_600_000,
       },
       (context) => runAll(one.nodes, context.step, context, world),
     ),
@@ -55,18 +57,21 @@ async function run(node: Node, step: StepClient, context: FunctionContext, world
     case 'step':
       return runStep(node, step, context, world);
     case 'sleep':
-      await step.sleep(node.name, node.ms);
+      if (node.until) await step.sleepUntil(node.name, new Date(context.event.timestamp.getTime() + node.ms));
+      else await step.sleep(node.name, node.ms);
       return 'slept';
     case 'wait':
       try {
         const event = await step.waitForEvent(node.name, {
           event: node.event,
-          timeout: node.sent ? SENT_TIMEOUT : UNSENT_TIMEOUT_MS,
+          timeout: WAIT_TIMEOUT[node.sent],
           ...(node.matched && { match: 'data.key' }),
         });
-        return event.name;
+        return node.sent === 'perhaps' ? 'perhaps' : event.name;
       } catch (error) {
-        throw named(error, 'WaitTimeoutError') ? new Error(`no ${node.event}`) : error;
+        if (!named(error, 'WaitTimeoutError')) throw error;
+        if (node.sent === 'perhaps') return 'perhaps';
+        throw new Error(`no ${node.event}`);
       }
     case 'invoke':
       try {
@@ -78,10 +83,7 @@ async function run(node: Node, step: StepClient, context: FunctionContext, world
       await step.invokeAsync(node.child.id, { key: context.event.data.key });
       return 'started';
     case 'parallel': {
-      const branches = node.branches.map((nodes) => (branch: StepClient) => runAll(nodes, branch, context, world));
-      const options = node.concurrency === undefined ? {} : { concurrency: node.concurrency };
-      if (!node.settle) return step.parallel(node.name, branches, options);
-      const results = await step.parallel(node.name, branches, { ...options, onError: 'allSettled' });
+      const results = await runParallel(node, step, context, world);
       return results.map((result) => (result instanceof Error ? `settled: ${result.message}` : result));
     }
     case 'catch':
@@ -90,7 +92,30 @@ async function run(node: Node, step: StepClient, context: FunctionContext, world
       } catch (error) {
         return `caught: ${error instanceof Error ? error.message : String(error)}`;
       }
+    case 'throw':
+      if (context.run.attempt <= node.failures) throw new Error(`${node.name} failed`);
+      return 'no throw';
   }
+}
+
+function runParallel(
+  node: ParallelNode,
+  step: StepClient,
+  context: FunctionContext,
+  world: World,
+): Promise<readonly unknown[]> {
+  const { name, branches, concurrency, settle, map } = node;
+  const options = {
+    onError: settle ? ('allSettled' as const) : ('failFast' as const),
+    ...(concurrency !== undefined && { concurrency }),
+  };
+  const runBranch = (nodes: readonly Node[], branch: StepClient) => runAll(nodes, branch, context, world);
+  if (map) return step.map(name, branches, runBranch, options);
+  return step.parallel(
+    name,
+    branches.map((nodes) => (branch: StepClient) => runBranch(nodes, branch)),
+    options,
+  );
 }
 
 function runStep(node: StepNode, step: StepClient, context: FunctionContext, world: World): Promise<unknown> {

@@ -28,11 +28,19 @@ export const noFaults: StoreFaults = {
   loseNews: 0,
 };
 
+/**
+ * `before`: the process is killed before the commit takes place. `after`: it is killed when the commit has taken place. `lost`: the
+ * commit has taken place, and the process lives and does not hear of it.
+ */
+export type PlannedFault = 'before' | 'after' | 'lost';
+
 export interface FaultyStoreOptions {
   readonly store: Store;
   readonly process: SimProcess;
   readonly random: Random;
   readonly faults: () => StoreFaults;
+  /** A fault that is due at this very commit or claim, whatever the chances; called once for each. */
+  readonly planned: () => PlannedFault | undefined;
   /** Ends the process that uses this store. */
   readonly kill: () => void;
   readonly count: (fault: string) => void;
@@ -101,11 +109,13 @@ export class FaultyStore implements Store {
   }
 
   async #write<T>(write: () => Promise<T>): Promise<T> {
-    const { random, process, faults, kill, count } = this.#options;
+    const { random, process, faults, planned, kill, count } = this.#options;
     const { killBefore, killAfter, failBefore, failAfter } = faults();
     await this.#delay();
+    await process.awake();
     if (!process.alive) return never();
-    if (random.chance(killBefore)) {
+    const fault = planned();
+    if (fault === 'before' || random.chance(killBefore)) {
       count('engine killed before a commit');
       kill();
       return never();
@@ -115,12 +125,12 @@ export class FaultyStore implements Store {
       throw new StoreUnavailableError('the simulated store is unreachable');
     }
     const result = await write();
-    if (random.chance(killAfter)) {
+    if (fault === 'after' || random.chance(killAfter)) {
       count('engine killed after a commit');
       kill();
       return never();
     }
-    if (random.chance(failAfter)) {
+    if (fault === 'lost' || random.chance(failAfter)) {
       count('answer of a commit lost');
       throw new StoreUnavailableError('the answer of the simulated store was lost');
     }

@@ -18,14 +18,19 @@ export interface SleepNode {
   readonly kind: 'sleep';
   readonly name: string;
   readonly ms: number;
+  /** Whether it sleeps until an instant, counted from the event that started the run; that instant may be past. */
+  readonly until: boolean;
 }
 
 export interface WaitNode {
   readonly kind: 'wait';
   readonly name: string;
   readonly event: string;
-  /** Whether the event is sent at all; if not, the wait times out. */
-  readonly sent: boolean;
+  /**
+   * Whether the event is sent. `never`: the wait times out. `perhaps`: it comes about when the wait times out, and both ends are
+   * right; the checker knows which one is at each time.
+   */
+  readonly sent: 'always' | 'never' | 'perhaps';
   readonly matched: boolean;
 }
 
@@ -40,6 +45,15 @@ export interface ParallelNode {
   readonly branches: readonly (readonly Node[])[];
   readonly concurrency: number | undefined;
   readonly settle: boolean;
+  /** Written with `step.map` over the branches' numbers. */
+  readonly map: boolean;
+}
+
+/** Not in a step: the handler itself throws in the run's first `failures` attempts. */
+export interface ThrowNode {
+  readonly kind: 'throw';
+  readonly name: string;
+  readonly failures: number;
 }
 
 /** Runs a node and turns what it throws into its message. */
@@ -48,12 +62,14 @@ export interface CatchNode {
   readonly body: Node;
 }
 
-export type Node = StepNode | SleepNode | WaitNode | InvokeNode | ParallelNode | CatchNode;
+export type Node = StepNode | SleepNode | WaitNode | InvokeNode | ParallelNode | CatchNode | ThrowNode;
 
 export interface Program {
   readonly id: string;
   readonly maxAttempts: number;
   readonly nodes: readonly Node[];
+  /** How long an execution may take, in milliseconds. Default: longer than anything here. */
+  readonly timeoutMs?: number;
 }
 
 export interface GrammarOptions {
@@ -66,7 +82,12 @@ export interface GrammarOptions {
 export function drawProgram(random: Random, id: string, options: GrammarOptions = { depth: 3, length: 5 }): Program {
   const maxAttempts = random.int(1, 3);
   const names = new Names();
-  return { id, maxAttempts, nodes: drawNodes(random, id, maxAttempts, options, names) };
+  const nodes = drawNodes(random, id, maxAttempts, options, names);
+  if (random.chance(0.15)) {
+    const failures = random.chance(0.85) ? Math.min(1, maxAttempts - 1) : maxAttempts;
+    nodes.splice(random.int(0, nodes.length), 0, { kind: 'throw', name: `${id}-handler`, failures });
+  }
+  return { id, maxAttempts, nodes };
 }
 
 class Names {
@@ -87,16 +108,18 @@ function drawNode(random: Random, id: string, maxAttempts: number, options: Gram
   const inner = { depth: options.depth - 1, length: Math.max(1, options.length - 2) };
   const drawn = random.unit();
   if (drawn < 0.45) return drawStep(random, maxAttempts, names);
-  if (drawn < 0.57) return { kind: 'sleep', name: names.next(random, 'sleep'), ms: random.int(1, 20_000) };
+  if (drawn < 0.57) {
+    return { kind: 'sleep', name: names.next(random, 'sleep'), ms: random.int(1, 20_000), until: random.chance(0.3) };
+  }
   if (drawn < 0.69) {
     const wait: WaitNode = {
       kind: 'wait',
       name: names.next(random, 'wait'),
       event: `event.${id}`,
-      sent: random.chance(0.75),
+      sent: random.pick(['always', 'always', 'always', 'never', 'perhaps']),
       matched: random.chance(0.6),
     };
-    return wait.sent ? wait : { kind: 'catch', body: wait };
+    return wait.sent === 'never' ? { kind: 'catch', body: wait } : wait;
   }
   if (options.depth > 0 && drawn < 0.8) {
     const child = drawProgram(random, `${id}-child`, inner);
@@ -118,6 +141,7 @@ function drawNode(random: Random, id: string, maxAttempts: number, options: Gram
       branches,
       concurrency: random.chance(0.3) ? random.int(1, 2) : undefined,
       settle,
+      map: random.chance(0.3),
     };
   }
   return { kind: 'catch', body: drawStep(random, maxAttempts, names) };
@@ -144,37 +168,42 @@ export type Answer =
 
 class Thrown {
   readonly message: string;
-  constructor(message: string) {
+  /** Whether the run is tried again for it. */
+  readonly retryable: boolean;
+  constructor(message: string, retryable = false) {
     this.message = message;
+    this.retryable = retryable;
   }
 }
 
 /** What the program comes to, whatever crashes on the way. */
 export function answerOf(program: Program): Answer {
-  const result = evaluateAll(program.nodes);
-  return result instanceof Thrown
-    ? { status: 'failed', message: result.message }
-    : { status: 'completed', output: result };
+  for (let attempt = 1; ; attempt++) {
+    const result = evaluateAll(program.nodes, attempt);
+    if (!(result instanceof Thrown)) return { status: 'completed', output: result };
+    if (!result.retryable || attempt >= program.maxAttempts) return { status: 'failed', message: result.message };
+  }
 }
 
-function evaluateAll(nodes: readonly Node[]): unknown[] | Thrown {
+function evaluateAll(nodes: readonly Node[], attempt: number): unknown[] | Thrown {
   const results: unknown[] = [];
   for (const node of nodes) {
-    const result = evaluate(node);
+    const result = evaluate(node, attempt);
     if (result instanceof Thrown) return result;
     results.push(result);
   }
   return results;
 }
 
-function evaluate(node: Node): unknown {
+function evaluate(node: Node, attempt: number): unknown {
   switch (node.kind) {
     case 'step':
       return node.end === 'value' ? node.value : new Thrown(`${node.name} failed`);
     case 'sleep':
       return 'slept';
     case 'wait':
-      return node.sent ? node.event : new Thrown(`no ${node.event}`);
+      if (node.sent === 'perhaps') return 'perhaps';
+      return node.sent === 'always' ? node.event : new Thrown(`no ${node.event}`);
     case 'invoke': {
       const answer = answerOf(node.child);
       return answer.status === 'completed' ? answer.output : new Thrown(`${node.child.id} failed`);
@@ -182,15 +211,17 @@ function evaluate(node: Node): unknown {
     case 'invokeAsync':
       return 'started';
     case 'parallel': {
-      const results = node.branches.map(evaluateAll);
+      const results = node.branches.map((nodes) => evaluateAll(nodes, attempt));
       if (node.settle)
         return results.map((result) => (result instanceof Thrown ? `settled: ${result.message}` : result));
       return results.find((result) => result instanceof Thrown) ?? results;
     }
     case 'catch': {
-      const result = evaluate(node.body);
+      const result = evaluate(node.body, attempt);
       return result instanceof Thrown ? `caught: ${result.message}` : result;
     }
+    case 'throw':
+      return attempt <= node.failures ? new Thrown(`${node.name} failed`, true) : 'no throw';
   }
 }
 
@@ -210,7 +241,7 @@ export function withChildren(program: Program): Program[] {
 export function awaitedEvents(program: Program): WaitNode[] {
   const found: WaitNode[] = [];
   const visit = (node: Node) => {
-    if (node.kind === 'wait' && node.sent) found.push(node);
+    if (node.kind === 'wait' && node.sent !== 'never') found.push(node);
     else if (node.kind === 'catch') visit(node.body);
     else if (node.kind === 'parallel') for (const branch of node.branches) branch.forEach(visit);
   };

@@ -133,8 +133,15 @@ export class Engine {
       commit: this.#commit,
       clock,
       logger,
-      changed: () => this.#loops.lookAgain(),
-      takeOver: (engineId) => this.#matcher.takeOver(engineId),
+      changed: () => {
+        this.#loops.lookAgain();
+        // What one that is gone did last, and no news told of, nobody looks for once this engine is alone.
+        if (this.#slowLook !== undefined) this.#inBackground('a look at the store failed', this.#lookAtAll());
+      },
+      takeOver: async (engineId) => {
+        await this.#sessions.giveUpEngine(engineId);
+        await this.#matcher.takeOver(engineId);
+      },
     });
     this.#news = new News({
       engineId: this.id,
@@ -416,8 +423,10 @@ export class Engine {
 
   async connectWorker(env: string, hello: WorkerHello, handlers: JobHandlers): Promise<WorkerLine> {
     this.#assertOpen();
-    const channel = await this.#sessions.registerInProcess(env, hello, handlers);
+    const { channel, leaseMs } = await this.#sessions.registerInProcess(env, hello, handlers);
     return {
+      leaseMs,
+      renew: () => this.#sessions.renewInProcess(channel.sessionId),
       report: (job) => this.#report(channel.sessionId, job, ironflowWorker),
       drain: () => channel.drain(),
       close: () => (this.#closing === undefined ? this.#sessions.end(channel.sessionId) : Promise.resolve()),
@@ -445,6 +454,7 @@ export class Engine {
 
   /** Says that nothing is to be followed up. Without it the others find out by this engine's silence. */
   async #leave(): Promise<void> {
+    await this.#sessions.giveUpEngine(this.id);
     await this.#matcher.leave();
     await this.#membership.leave();
     this.#news.tell(['engines'], true);
@@ -502,7 +512,10 @@ export class Engine {
 
   async #lookForLostNews(): Promise<void> {
     await this.#matcher.keepUp();
-    if (this.#membership.isAlone) return;
+    if (!this.#membership.isAlone) await this.#lookAtAll();
+  }
+
+  async #lookAtAll(): Promise<void> {
     this.#dispatcher.lookAgain();
     this.#loops.lookAgain();
     await this.#sessions.lookAgain();

@@ -1,10 +1,13 @@
 // The composition root: here, and nowhere else, implementations are chosen.
 
-import { IronflowError } from '@ironflow/core';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { IronflowError, ValidationError } from '@ironflow/core';
 import { type JobHandlers, type LocalEngine, parseFunctionRegistration, type WorkerHello } from '@ironflow/core/wire';
 import { Auditor } from './doctor/auditor.ts';
 import { examineAll, type Finding } from './doctor/index.ts';
 import { Engine, type EngineSettings } from './engine.ts';
+import { type MovedTable, moveStore } from './move/index.ts';
 import { systemClock } from './ports/clock.ts';
 import { createIds } from './ports/ids.ts';
 import { type Logger, silentLogger } from './ports/logger.ts';
@@ -152,16 +155,57 @@ export async function openDoctor({
   };
 }
 
+/**
+ * Moves all that a SQLite data directory holds into a PostgreSQL database that is empty. No engine may work on either.
+ * @param told - Called as it goes on, with a table's name and how many of its rows have gone.
+ * @throws {IronflowError} MOVE_REFUSED when the target is not empty; MOVE_FAILED when the two differ afterwards;
+ *   {StoreLockedError} when an engine uses the directory.
+ */
+export async function moveToPostgres(
+  { dataDir, url }: { readonly dataDir: string; readonly url: NonNullable<StoreOptions['store']> },
+  told?: (table: string, rows: number) => void,
+): Promise<readonly MovedTable[]> {
+  if (!existsSync(join(dataDir, 'ironflow.db')))
+    throw new ValidationError(`There is no SQLite database in ${dataDir}. Name the data directory of the engine.`);
+  const from = await openStore({ dataDir });
+  try {
+    await from.migrate();
+    const to = await openStore({ store: url });
+    try {
+      await to.migrate();
+      return await moveStore(from, to, told);
+    } finally {
+      await to.close();
+    }
+  } finally {
+    await from.close();
+  }
+}
+
+/**
+ * Copies a SQLite database to a file, also while its engine runs.
+ * @throws {ValidationError} when the file is there already; {StoreUnavailableError} when there is no database.
+ */
+export async function backUp({ dataDir, to }: { readonly dataDir: string; readonly to: string }): Promise<void> {
+  if (existsSync(to)) throw new ValidationError(`${to} is there already. Name a file that is not.`);
+  const store = await openStore({ dataDir }, true);
+  try {
+    await store.backup(to);
+  } finally {
+    await store.close();
+  }
+}
+
 async function openStore(
   { store = 'sqlite', dataDir = './.ironflow' }: StoreOptions,
   readOnly = false,
 ): Promise<Store> {
   if (store === 'memory') return new MemoryStore();
-  if (store !== 'sqlite')
-    throw new IronflowError('PostgreSQL is not supported yet.', {
-      code: 'VALIDATION_ERROR',
-      details: { store: 'postgres' },
-    });
+  if (store !== 'sqlite') {
+    // Loaded when it is asked for: who stays with SQLite does not pay for the driver.
+    const { openPostgresStore } = await import('./store/postgres/index.ts');
+    return openPostgresStore({ url: store });
+  }
   return new SqliteStore({ directory: dataDir, readOnly });
 }
 

@@ -8,8 +8,10 @@ export interface Turns {
   after(delayMs: number, callback: () => void): () => void;
 }
 
-export const systemTurns: Turns = {
+export const systemTurns: Turns & { elapsed(): number } = {
   now: () => Date.now(),
+  /** Milliseconds by the platform's monotonic clock: no time server sets it back. */
+  elapsed: () => performance.now(),
   soon: (callback) => void setImmediate(callback),
   after(delayMs, callback) {
     let timer: ReturnType<typeof setTimeout>;

@@ -1,7 +1,10 @@
 import { capabilities, type LocalEngine, type WorkerLine } from '@ironflow/core/wire';
+import type { Turns } from '../execution/index.ts';
 import { codeHashOf, type IronflowFunction, registrationOf } from '../function/index.ts';
+import type { Logger } from '../logger.ts';
 import { version } from '../version.ts';
 import type { JobPool } from './job-pool.ts';
+import type { LeaseWatch } from './lease-watch.ts';
 import type { Transport } from './transport.ts';
 
 export interface InProcessOptions {
@@ -12,6 +15,10 @@ export interface InProcessOptions {
   readonly jobsMax: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly pool: JobPool;
+  /** Confirmed with every renewal; the pool starts bodies by it. */
+  readonly leases: LeaseWatch;
+  readonly turns: Turns;
+  readonly logger: Logger;
 }
 
 /** A worker beside its engine, in one process: jobs and reports are calls. */
@@ -19,18 +26,20 @@ export class InProcessTransport implements Transport {
   readonly #options: InProcessOptions;
   readonly #stopped = Promise.withResolvers<void>();
   #line: WorkerLine | undefined;
+  #cancelRenewal: (() => void) | undefined;
 
   constructor(options: InProcessOptions) {
     this.#options = options;
   }
 
   async run(): Promise<void> {
-    const { engine, environment, workerId, functions, jobsMax, labels, pool } = this.#options;
+    const { engine, environment, workerId, functions, jobsMax, labels, pool, leases } = this.#options;
     const functionVersions: Record<string, number> = {};
     for (const fn of functions) {
       const registration = registrationOf(fn, { mode: 'pull', codeHash: await codeHashOf(fn) });
       functionVersions[fn.id] = (await engine.registerFunction(environment, registration)).version;
     }
+    const sent = leases.mark();
     const line = await engine.connectWorker(
       environment,
       {
@@ -52,6 +61,8 @@ export class InProcessTransport implements Transport {
       },
     );
     this.#line = line;
+    leases.confirmed(sent, line.leaseMs);
+    this.#renewLater(line);
     this.#ready.resolve(line);
     await this.#stopped.promise;
   }
@@ -62,7 +73,23 @@ export class InProcessTransport implements Transport {
     this.#line?.drain();
   }
 
+  /** An engine that shares its store with others can lose a frozen process's leases to them: the worker must notice. */
+  #renewLater(line: WorkerLine): void {
+    const { turns, leases, logger } = this.#options;
+    this.#cancelRenewal = turns.after(line.leaseMs / 3, async () => {
+      this.#renewLater(line);
+      const sent = leases.mark();
+      leases.look(); // a lapse until now is one, whatever comes of the renewal
+      try {
+        if (await line.renew()) leases.confirmed(sent, line.leaseMs);
+      } catch (error) {
+        logger.warn('the leases of this worker could not be renewed; it will be tried again', String(error));
+      }
+    });
+  }
+
   async stop(): Promise<void> {
+    this.#cancelRenewal?.();
     await this.#line?.close();
     this.#stopped.resolve();
   }

@@ -90,7 +90,7 @@ class PullWorker implements Worker {
       jobsMax: this.#jobsMax,
       turns: systemTurns,
       logger: this.#logger,
-      gate: () => (config.engine === undefined ? this.#leases.gate() : undefined),
+      gate: () => this.#leases.gate(),
     });
   }
 
@@ -139,7 +139,10 @@ class PullWorker implements Worker {
   async #createTransport(): Promise<Transport> {
     const { functions, labels = {}, engine } = this.#config;
     const environment = this.#config.environment ?? variable('IRONFLOW_ENV') ?? 'default';
-    const common = { environment, workerId: this.id, functions, jobsMax: this.#jobsMax, labels, pool: this.#pool };
+    const common = {
+      ...{ environment, workerId: this.id, functions, jobsMax: this.#jobsMax, labels },
+      ...{ pool: this.#pool, leases: this.#leases, turns: systemTurns, logger: this.#logger },
+    };
     // Loaded when needed: serve() of the same package runs where there is no Node.
     if (engine !== undefined) {
       const { InProcessTransport } = await import('./in-process.ts');
@@ -152,9 +155,6 @@ class PullWorker implements Worker {
       apiKey: this.#config.apiKey || variable('IRONFLOW_API_KEY'),
       heartbeatMs: this.#config.heartbeatInterval ?? 30_000,
       reconnectMs: this.#config.reconnectDelay ?? 5_000,
-      leases: this.#leases,
-      turns: systemTurns,
-      logger: this.#logger,
     });
   }
 }

@@ -1,22 +1,42 @@
-// Lease watch: what a worker knows of its own leases, by its own clock.
+// Lease watch: what a worker knows of its own leases, by its own clocks.
 //
 // An engine gives a silent worker's jobs to others. A worker that was frozen, or cut off, must notice that itself before it
-// starts anything: its clock tells it how long ago the engine last confirmed it.
-//   K1. A body starts only while the session is known to be alive: less than `leaseMs` since a confirmed heartbeat was sent.
+// starts anything: its clocks tell it how long ago the engine last confirmed it.
+//   K1. A body starts only while the session is known to be alive: less than two thirds of `leaseMs` since a confirmed heartbeat was
+//       sent. The rest is for engines whose clocks differ: one that is ahead of the others ends a lease that much sooner.
 //   K2. After a lapse, the next confirmed heartbeat has named the jobs that are lost before anything starts again.
 //   K3. A job that was handed over before a lapse and arrives after it is not taken.
+//   K4. Both clocks must agree to it: the time of day may be set back, and the monotonic clock stands still in a machine that sleeps.
 
-import type { Turns } from '../execution/index.ts';
+/** Time of day and monotonic time, in milliseconds. */
+export interface LeaseClock {
+  now(): number;
+  elapsed(): number;
+}
+
+/** A moment by both clocks. */
+export interface LeaseMark {
+  readonly now: number;
+  readonly elapsed: number;
+}
+
+/** The part of a lease in which its worker relies on it. */
+const USABLE = 2 / 3;
 
 export class LeaseWatch {
-  readonly #turns: Turns;
-  #validUntil = Number.NEGATIVE_INFINITY;
+  readonly #clock: LeaseClock;
+  #validUntil: LeaseMark = { now: Number.NEGATIVE_INFINITY, elapsed: Number.NEGATIVE_INFINITY };
   #lapsed = true;
   #lapses = 0;
   #waiting: (() => void)[] = [];
 
-  constructor(turns: Turns) {
-    this.#turns = turns;
+  constructor(clock: LeaseClock) {
+    this.#clock = clock;
+  }
+
+  /** Now: when a call is sent whose answer may confirm the session. */
+  mark(): LeaseMark {
+    return { now: this.#clock.now(), elapsed: this.#clock.elapsed() };
   }
 
   /** Grows with every lapse: equal before and after a call means that there was none meanwhile. */
@@ -30,14 +50,15 @@ export class LeaseWatch {
     return !this.#lapsed;
   }
 
-  /**
-   * The engine confirmed the session in answer to a call that was sent at `sentAt`, and jobs it named as lost have been
-   * dropped.
-   */
-  confirmed(sentAt: number, leaseMs: number): void {
+  /** The engine confirmed the session in answer to a call that was sent at `sent`, and jobs it named as lost have been dropped. */
+  confirmed(sent: LeaseMark, leaseMs: number): void {
     this.look();
-    this.#validUntil = Math.max(this.#validUntil, sentAt + leaseMs);
-    if (this.#turns.now() >= this.#validUntil) return;
+    const usableMs = leaseMs * USABLE;
+    this.#validUntil = {
+      now: Math.max(this.#validUntil.now, sent.now + usableMs),
+      elapsed: Math.max(this.#validUntil.elapsed, sent.elapsed + usableMs),
+    };
+    if (this.#isOver) return;
     this.#lapsed = false;
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
@@ -50,8 +71,12 @@ export class LeaseWatch {
 
   /** Notices a lapse. Called before anything that could hide one. */
   look(): void {
-    if (this.#lapsed || this.#turns.now() < this.#validUntil) return;
+    if (this.#lapsed || !this.#isOver) return;
     this.#lapsed = true;
     this.#lapses++;
+  }
+
+  get #isOver(): boolean {
+    return this.#clock.now() >= this.#validUntil.now || this.#clock.elapsed() >= this.#validUntil.elapsed;
   }
 }

@@ -126,7 +126,7 @@ export class PollingTransport implements Transport {
       const registered = await this.#registerFunction(fn);
       if (registered !== undefined) functionVersions[fn.id] = registered;
     }
-    const sentAt = this.#options.turns.now();
+    const sent = this.#options.leases.mark();
     const answer = await this.#call(
       'POST',
       this.#path('register'),
@@ -148,9 +148,9 @@ export class PollingTransport implements Transport {
     const theirs = Array.isArray(told['capabilities']) ? told['capabilities'] : [];
     this.#extended = capabilities.every((name) => theirs.includes(name));
     this.#leaseMs = this.#extended ? Number(told['lease_ms']) : undefined;
-    if (this.#leaseMs === undefined) this.#options.leases.confirmed(sentAt, Number.POSITIVE_INFINITY);
+    if (this.#leaseMs === undefined) this.#options.leases.confirmed(sent, Number.POSITIVE_INFINITY);
     // Jobs held from before may be lost: the heartbeat that confirms the leases names them.
-    else if (this.#options.pool.size === 0) this.#options.leases.confirmed(sentAt, this.#leaseMs);
+    else if (this.#options.pool.size === 0) this.#options.leases.confirmed(sent, this.#leaseMs);
     else await this.#sendHeartbeat();
     const asked = Number(told['heartbeat_interval_ms']);
     this.#startHeartbeat(asked > 0 ? Math.min(asked, heartbeatMs) : heartbeatMs);
@@ -280,9 +280,9 @@ export class PollingTransport implements Transport {
   }
 
   async #sendHeartbeat(): Promise<void> {
-    const { pool, workerId, leases, turns } = this.#options;
-    const sentAt = turns.now();
+    const { pool, workerId, leases } = this.#options;
     leases.look(); // a lapse until now is one, whatever the answer will say
+    const sent = leases.mark();
     const jobs = pool
       .jobs()
       .map(({ jobId, startedAt }) => ({ job_id: jobId, started_at: new Date(startedAt).toISOString() }));
@@ -292,7 +292,7 @@ export class PollingTransport implements Transport {
     if (answer.status !== 200 || this.#leaseMs === undefined) return;
     const { lost } = parseObject(answer.body);
     if (Array.isArray(lost)) for (const jobId of lost) pool.drop(String(jobId), 'its lease was lost');
-    leases.confirmed(sentAt, this.#leaseMs);
+    leases.confirmed(sent, this.#leaseMs);
   }
 
   /** With a poll held that says "no room", the engine must learn that there is some again. */

@@ -9,6 +9,10 @@ export interface JobHandlers {
 
 /** A worker's line to an engine. */
 export interface WorkerLine {
+  /** How long the leases stand after a renewal, in milliseconds. */
+  readonly leaseMs: number;
+  /** Renews them; jobs that were lost have been revoked when it resolves. False when the session has ended. */
+  renew(): Promise<boolean>;
   report(report: Report): Promise<ReportAnswer>;
   /** Takes no more jobs. */
   drain(): void;

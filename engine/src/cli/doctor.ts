@@ -85,6 +85,7 @@ function readOptions(args: readonly string[], program: Program): DoctorOptions |
     return { store: storeOptionsFrom(values, program), repair: values.repair ?? false, json: values.json ?? false };
   } catch (error) {
     if (isIronflowError(error)) throw error;
-    throw new ValidationError(`${error instanceof Error ? error.message : String(error)}\n\n${doctorHelp}`);
+    const reason = error instanceof Error ? error.message.split('. ', 1)[0] : String(error);
+    throw new ValidationError(`${reason}. See: ironflow doctor --help`, { cause: error });
   }
 }

@@ -1,8 +1,10 @@
 // The program `ironflow`.
 
 import { version } from '../version.ts';
+import { backup } from './backup.ts';
 import { doctor } from './doctor.ts';
 import { exitCodes } from './exit-codes.ts';
+import { move } from './move.ts';
 import { systemProgram } from './program.ts';
 import { serve } from './serve.ts';
 
@@ -11,6 +13,8 @@ const help = `Usage: ironflow <command> [options]
 Commands:
   serve      Start an engine.
   doctor     Look at what is stored for what should not be there, and repair it.
+  backup     Copy a SQLite database while its engine runs.
+  move       Move a SQLite database into PostgreSQL.
   version    Print the version.
 
 "ironflow <command> --help" tells more of a command.
@@ -25,6 +29,12 @@ export async function main(args: readonly string[]): Promise<void> {
       break;
     case 'doctor':
       process.exitCode = await doctor(rest, program);
+      break;
+    case 'move':
+      process.exitCode = await move(rest, program);
+      break;
+    case 'backup':
+      process.exitCode = await backup(rest, program);
       break;
     case 'version':
     case '--version':

@@ -13,11 +13,15 @@ export function storeOptionsFrom(
 ): StoreOptions & { readonly dataDir: string } {
   const given = (value: string | undefined, name: string) => value ?? (env[name] === '' ? undefined : env[name]);
   const store = given(values.store, 'IRONFLOW_STORE');
-  if (store !== undefined && !/^postgres(ql)?:\/\//.test(store)) {
-    throw new ValidationError(
-      `--store is "${store}"; it must be a PostgreSQL URL such as postgres://user:password@localhost/ironflow. Leave it out for SQLite.`,
-    );
-  }
+  if (store !== undefined) assertPostgresUrl('--store', store);
   const dataDir = given(values.data, 'IRONFLOW_DATA') ?? './.ironflow';
-  return store === undefined ? { dataDir } : { dataDir, store: store as `postgres://${string}` };
+  return store === undefined ? { dataDir } : { dataDir, store };
+}
+
+/** @throws {ValidationError} for a URL of another kind. */
+export function assertPostgresUrl(option: string, url: string): asserts url is `postgres://${string}` {
+  if (/^postgres(ql)?:\/\//.test(url) && URL.canParse(url)) return;
+  throw new ValidationError(
+    `${option} is "${url}"; it must be a PostgreSQL URL such as postgres://user:password@localhost/ironflow.`,
+  );
 }

@@ -51,7 +51,11 @@ export async function beginWait(
   if (tx.attempt > 1) {
     const known = (await tx.get(steps, [run.id, request.stepId])) ?? (await tx.get(waits, [run.id, request.stepId]));
     if (known !== null) return { run, isNew: false };
-  } else tx.expectAbsent(steps, [run.id, request.stepId]);
+  } else {
+    // Neither may be there, whichever of the two is written below: told again (its answer was lost), the time may have passed.
+    tx.expectAbsent(steps, [run.id, request.stepId]);
+    tx.expectAbsent(waits, [run.id, request.stepId]);
+  }
   return new WaitToBegin(tx, run, request, options.failable, ports).begin();
 }
 

@@ -98,6 +98,17 @@ export class Sessions {
     }
   }
 
+  /** Ends what lives inside an engine process that is gone: its runs go to others at once. */
+  async giveUpEngine(engineId: string): Promise<void> {
+    const { store, commit, commands, clock } = this.#options;
+    const known = await store.scan({ table: sessions, index: 'byExpiry', limit: Number.MAX_SAFE_INTEGER });
+    for (const { row } of known) {
+      if (row.engineId !== engineId) continue;
+      const input = { sessionId: row.id, at: clock.now() };
+      await commit.run('shortenSession', undefined, (tx) => shortenSession(tx, input, commands));
+    }
+  }
+
   close(): void {
     this.#closed = true;
     for (const timer of this.#renewals.values()) timer.cancel();
@@ -122,7 +133,11 @@ export class Sessions {
     return { leaseMs: row.leaseMs, capabilities: capabilities.filter((name) => hello.capabilities.includes(name)) };
   }
 
-  async registerInProcess(env: string, hello: WorkerHello, handlers: JobHandlers): Promise<InProcessChannel> {
+  async registerInProcess(
+    env: string,
+    hello: WorkerHello,
+    handlers: JobHandlers,
+  ): Promise<{ readonly channel: InProcessChannel; readonly leaseMs: number }> {
     const row = await this.#register(env, hello, 'in-process');
     const channel = new InProcessChannel({
       sessionId: row.id,
@@ -134,7 +149,17 @@ export class Sessions {
     });
     this.#connect(row, channel);
     this.#options.dispatcher.attach(channel);
-    return channel;
+    return { channel, leaseMs: row.leaseMs };
+  }
+
+  /** Renews the leases of a worker in this process; what it lost before has been revoked when it resolves. */
+  async renewInProcess(sessionId: string): Promise<boolean> {
+    const { store, dispatcher } = this.#options;
+    const connected = this.#connected.get(sessionId);
+    if (connected === undefined || this.#closed || !(await this.renew(sessionId))) return false;
+    if (!store.exclusive) await this.#revokeLost(sessionId, connected.channel);
+    if (dispatcher.channel(sessionId) !== connected.channel) dispatcher.attach(connected.channel);
+    return true;
   }
 
   /** Stores a session for a channel that belongs to this engine (push endpoints). */
@@ -243,19 +268,31 @@ export class Sessions {
   async lookAgain(): Promise<void> {
     const told = new Map(this.#told);
     this.#told.clear();
-    for (const { id } of [...this.#connected.values()]) {
+    const connected = [...this.#connected.keys()];
+    const rows = await this.#options.store.get(
+      sessions,
+      connected.map((id) => [id]),
+    );
+    for (const [i, id] of connected.entries()) {
+      // Expired by another engine. As long as it were attached here, its versions would be kept waiting for it.
+      if (rows[i]?.row.expired !== false) this.#options.dispatcher.detach(id);
       const channel = this.#options.dispatcher.channel(id);
       if (channel === undefined) continue;
-      const counted = channel.heldJobs();
-      const leased = await this.#leased(id);
-      const jobIds = new Set(leased.map(({ id: runId, fence }) => jobIdOf(runId, fence)));
-      for (const jobId of counted) if (!jobIds.has(jobId)) channel.revoke(jobId, 'STALE_EXECUTION', LOST);
-      for (const run of leased) {
+      for (const run of await this.#revokeLost(id, channel)) {
         const jobId = jobIdOf(run.id, run.fence);
         this.#told.set(jobId, run.wakes);
         if (told.get(jobId) !== run.wakes) await this.#tellUnseen(run);
       }
     }
+  }
+
+  /** Revokes what a session is taken to hold and is not leased to it. @returns what is. */
+  async #revokeLost(sessionId: string, channel: WorkerChannel): Promise<RunRow[]> {
+    const counted = channel.heldJobs();
+    const leased = await this.#leased(sessionId);
+    const jobIds = new Set(leased.map(({ id: runId, fence }) => jobIdOf(runId, fence)));
+    for (const jobId of counted) if (!jobIds.has(jobId)) channel.revoke(jobId, 'STALE_EXECUTION', LOST);
+    return leased;
   }
 
   /** Tells of the wakes that came since the run was leased, or since its worker last asked. */
@@ -291,7 +328,7 @@ export class Sessions {
     const row = await commit.run('registerSession', `session ${hello.workerId}`, (tx) =>
       registerSession(tx, input, commands),
     );
-    if (own) this.#keepRenewing(row);
+    if (transport === 'push') this.#keepRenewing(row);
     return row;
   }
 

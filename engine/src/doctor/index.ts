@@ -8,12 +8,12 @@ import type { CommandPorts } from '../commands/ports.ts';
 import type { GroupCommit } from '../group-commit/index.ts';
 import { isEnded } from '../kernel/run.ts';
 import type { Clock } from '../ports/clock.ts';
+import { pages } from '../store/pages.ts';
 import type { Store } from '../store/port.ts';
 import type { Row, Table } from '../store/table.ts';
 import { attempts, matchPaths, type RunRow, runs, sessions, steps, type WaitRow, waits } from '../store/tables.ts';
 import { type Finding, rowName } from './finding.ts';
 import { examineLogs } from './log-checks.ts';
-import { pages } from './pages.ts';
 import { examineRegistry } from './registry-checks.ts';
 import { examineRun, type RunPicture } from './run-checks.ts';
 

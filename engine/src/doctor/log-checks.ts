@@ -1,9 +1,9 @@
 // What must hold of logs and of those who read them.
 
+import { pages } from '../store/pages.ts';
 import type { Store } from '../store/port.ts';
 import { cursors, events, registries } from '../store/tables.ts';
 import { type Finding, isJson, rowName } from './finding.ts';
-import { pages } from './pages.ts';
 
 export async function* examineLogs(store: Store): AsyncGenerator<Finding> {
   const environments = await store.scan({ table: registries, limit: Number.MAX_SAFE_INTEGER });

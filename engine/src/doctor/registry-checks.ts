@@ -1,9 +1,9 @@
 // What must hold of functions, their versions, and sessions.
 
+import { pages } from '../store/pages.ts';
 import type { Store } from '../store/port.ts';
 import { functions, functionVersions, registries, runs, sessions } from '../store/tables.ts';
 import { type Finding, rowName } from './finding.ts';
-import { pages } from './pages.ts';
 
 const LATE_MS = 60_000;
 

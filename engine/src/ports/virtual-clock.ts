@@ -56,6 +56,17 @@ export class VirtualClock implements Clock {
     this.#now = target;
   }
 
+  /** Moves time on to the next timer, if there is one until `until`, and does all that follows from it. */
+  async step(until: number): Promise<boolean> {
+    const next = this.#next(until);
+    if (next === undefined) return false;
+    this.#timers.delete(next);
+    this.#now = Math.max(this.#now, next.at);
+    next.callback();
+    await this.settle();
+    return true;
+  }
+
   /** When the next timer is due; undefined when there is none. */
   get nextAt(): number | undefined {
     return this.#next(Number.POSITIVE_INFINITY)?.at;

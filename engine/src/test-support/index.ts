@@ -138,6 +138,13 @@ async function connectTestWorker(
     },
   );
   ready.resolve(line);
+  const renewLater = () =>
+    clock.setTimer(line.leaseMs / 3, () => {
+      if (crashed) return;
+      renewLater();
+      line.renew().catch(() => {}); // the engine is closing
+    });
+  renewLater();
   return {
     pool,
     line,

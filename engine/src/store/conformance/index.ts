@@ -203,6 +203,24 @@ export function describeStore(name: string, open: () => Promise<StoreHarness>): 
         expect(found).toEqual(['B', 'Z', 'a', 'aa', 'é', '\uffee', '\u{1f600}']);
       });
 
+      test('orders text with control characters, NUL among them, and gives it back', async () => {
+        const ids = [
+          '\u0001',
+          'n\u0002',
+          'n',
+          '\u0000',
+          'n\u0001\u0002',
+          'n\u0000',
+          'n\u0001',
+          'n\u0000\u0001',
+          'n\u0001\u0001',
+        ];
+        await commit({ puts: ids.map((id) => insert(item(id, { owner: 'control' }))) });
+        const found = await idsOf(store.scan({ table: items, index: 'byOwner', prefix: ['control'], limit: 99 }));
+        expect(found).toEqual(ids.sort());
+        expect(await store.get(items, [['n\u0000\u0001']])).toMatchObject([{ row: { id: 'n\u0000\u0001' } }]);
+      });
+
       test('counts a range, no further than the limit', async () => {
         expect(await store.count({ table: items, index: 'byOwner', prefix: ['a'], limit: 9 })).toBe(3);
         expect(await store.count({ table: items, index: 'byOwner', prefix: ['a'], limit: 2 })).toBe(2);
@@ -330,6 +348,98 @@ export function describeStore(name: string, open: () => Promise<StoreHarness>): 
     });
 
     describe('several committers', () => {
+      /** Stores on the same data: committers of their own where the adapter allows it, else this one several times. */
+      let committers: readonly Store[];
+      beforeEach(async () => {
+        committers = [store];
+        for (let i = 1; i < 4; i++) committers = [...committers, (await harness.another?.()) ?? store];
+      });
+      afterEach(async () => {
+        for (const other of new Set(committers)) if (other !== store) await other.close();
+      });
+
+      test('of one new key: one inserts it, the others are refused', async () => {
+        for (let round = 0; round < 20; round++) {
+          const results = await Promise.all(
+            committers.map((other, o) =>
+              other.commit([
+                writeSet({ puts: [insert(item(`own-${round}-${o}`))] }),
+                writeSet({ puts: [insert(item(`same-${round}`, { size: o })), insert(item(`with-${round}-${o}`))] }),
+              ]),
+            ),
+          );
+          expect(results.every(([own]) => own?.ok === true)).toBe(true);
+          const winners = results.flatMap(([, same], o) => (same?.ok === true ? [o] : []));
+          expect(winners).toHaveLength(1);
+          const [same] = await store.get(items, [[`same-${round}`]]);
+          expect(same?.row.size).toBe(winners[0]);
+          const with_ = await store.get(
+            items,
+            committers.map((_, o) => [`with-${round}-${o}`]),
+          );
+          expect(with_.flatMap((row, o) => (row === null ? [] : [o]))).toEqual(winners);
+        }
+      });
+
+      test('who each insert a row if another one is absent: never both of two', async () => {
+        const [left = store, right = store] = committers;
+        for (let round = 0; round < 40; round++) {
+          const key = (side: string) => `${side}-${round}`;
+          const unless = (absent: string, inserted: string) =>
+            writeSet({
+              guards: [{ table: items, key: [key(absent)], expected: null }],
+              puts: [insert(item(key(inserted)))],
+            });
+          const results = await Promise.all([left.commit([unless('a', 'b')]), right.commit([unless('b', 'a')])]);
+          const there = await store.get(items, [[key('a')], [key('b')]]);
+          expect(there.filter((row) => row !== null)).toHaveLength(1);
+          expect(results.filter(([result]) => result?.ok === true)).toHaveLength(1);
+        }
+      });
+
+      test('who rest on a row: its writer gets through although they never pause', async () => {
+        await commit({ puts: [insert(item('shared'), 1)] });
+        const [writer = store, ...others] = committers;
+        let writing = true;
+        const resting = others.map(async (other, o) => {
+          for (let i = 0; writing; i++) {
+            const [shared] = await other.get(items, [['shared']]);
+            const guards = [{ table: items, key: ['shared'], expected: shared?.revision ?? null }];
+            await other.commit([writeSet({ guards, puts: [insert(item(`${o}-${i}`))] })]);
+          }
+        });
+        for (let revision = 1; revision <= 20; revision++) {
+          const [result] = await writer.commit([writeSet({ puts: [update(item('shared'), revision)] })]);
+          expect(result?.ok).toBe(true);
+        }
+        writing = false;
+        await Promise.all(resting);
+      });
+
+      test('of one log: below its head no entry appears later', async () => {
+        let writing = true;
+        const seen: string[] = [];
+        const reading = (async () => {
+          for (let last = 0, more = true; more; ) {
+            more = writing;
+            const head = await store.head(entries, ['b']);
+            const page = { table: entries, prefix: ['b'], after: [last], to: [head], limit: 10_000 };
+            for (const { row } of head > last ? await store.scan(page) : []) seen.push(`${row.position} ${row.id}`);
+            last = head;
+          }
+        })();
+        await Promise.all(
+          committers.map(async (other, o) => {
+            for (let i = 0; i < 30; i++) await other.commit([writeSet({ appends: [entry('b', `${o}-${i}`)] })]);
+          }),
+        );
+        writing = false;
+        await reading;
+        const all = await store.scan({ table: entries, prefix: ['b'], limit: 10_000 });
+        expect(all).toHaveLength(30 * committers.length);
+        expect(seen).toEqual(all.map(({ row }) => `${row.position} ${row.id}`));
+      });
+
       test('of one row: each revision is taken by one', async () => {
         const others =
           harness.another === undefined ? [store, store] : [store, await harness.another(), await harness.another()];

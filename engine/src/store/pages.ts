@@ -1,5 +1,5 @@
-import type { Store } from '../store/port.ts';
-import type { Key, Row, Table } from '../store/table.ts';
+import type { Store } from './port.ts';
+import type { Key, Row, Table } from './table.ts';
 
 const PAGE = 200;
 

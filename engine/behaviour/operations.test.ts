@@ -1,0 +1,176 @@
+// What an operator does to a database: moves it, backs it up, restores it. Work that was under way goes on where it was.
+
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { createClient, createFunction, createWorker, type IronflowFunction } from '../../src/index.ts';
+import {
+  backUp,
+  createEngine,
+  type EmbeddedEngine,
+  moveToPostgres,
+  openDoctor,
+  type StoreOptions,
+} from '../src/main.ts';
+import { temporaryDirectory } from '../src/test-support/index.ts';
+import { postgresProgram, startPostgres, type TestPostgres } from '../src/test-support/postgres.ts';
+
+let server: TestPostgres;
+beforeAll(async () => {
+  server = await startPostgres();
+}, 60_000);
+afterAll(() => server.stop());
+
+const bodies = new Map<string, number>();
+const functions: readonly IronflowFunction[] = [
+  createFunction({ id: 'order', triggers: [{ event: 'order' }] }, async ({ event, step }) => {
+    const { n } = event.data as { n: number };
+    await step.run('first', ({ idempotencyKey }) => {
+      bodies.set(idempotencyKey, (bodies.get(idempotencyKey) ?? 0) + 1);
+    });
+    await step.sleep('nap', 1 + n * 10);
+    const approval = await step.waitForEvent('approval', { event: 'approved', match: 'data.n', timeout: '1h' });
+    return step.invoke('child', { n: approval.data.n }, { timeout: '1h' });
+  }),
+  createFunction({ id: 'child', triggers: [] }, async ({ event, step }) => {
+    const { n } = event.data as { n: number };
+    await step.sleep('nap', 20);
+    return step.run('double', () => n * 2);
+  }),
+];
+
+interface Open {
+  readonly engine: EmbeddedEngine;
+  readonly client: ReturnType<typeof createClient>;
+  close(): Promise<void>;
+}
+
+async function open(options: StoreOptions): Promise<Open> {
+  const engine = await createEngine(options);
+  const worker = createWorker({ functions, engine, logger: false });
+  const working = worker.start();
+  const client = createClient({ engine });
+  while ((await client.listFunctions()).length < functions.length)
+    await new Promise((resolve) => setImmediate(resolve));
+  return {
+    engine,
+    client,
+    async close() {
+      await worker.stop();
+      await working;
+      await engine.close();
+    },
+  };
+}
+
+const ORDERS = 40;
+
+/** Emits orders, of which the first half is approved; some end, some wait for their approval. */
+async function fill({ client }: Open): Promise<readonly string[]> {
+  const runIds: string[] = [];
+  for (let n = 0; n < ORDERS; n++) runIds.push((await client.emit('order', { n })).runIds[0] ?? '');
+  for (let n = 0; n < ORDERS / 2; n++) await client.emit('approved', { n });
+  await Promise.all(runIds.slice(0, ORDERS / 4).map((runId) => client.waitForRun(runId)));
+  return runIds;
+}
+
+/** Approves the rest, and expects every order to end with its result. */
+async function finish({ client }: Open, runIds: readonly string[]): Promise<void> {
+  for (let n = ORDERS / 2; n < ORDERS; n++) await client.emit('approved', { n });
+  const runs = await Promise.all(runIds.map((runId) => client.waitForRun(runId, { timeout: 20_000 })));
+  expect(runs.map(({ status, output, error }) => [status, output ?? error])).toEqual(
+    runIds.map((_, n) => ['completed', n * 2]),
+  );
+}
+
+async function findings(options: StoreOptions): Promise<readonly unknown[]> {
+  const doctor = await openDoctor({ ...options, repair: true });
+  const found = await doctor.examine();
+  await doctor.close();
+  return found;
+}
+
+function directory(): string {
+  const made = temporaryDirectory();
+  onTestFinished(() => made.remove());
+  return made.path;
+}
+
+const postgres = (database = 'postgres', schema = server.freshSchema()) =>
+  `${server.url.replace(/\/postgres$/, `/${database}`)}?schema=${schema}` as `postgres://${string}`;
+
+describe('ironflow move', () => {
+  test('takes everything from SQLite to PostgreSQL, where it goes on', async () => {
+    bodies.clear();
+    const dataDir = directory();
+    const before = await open({ dataDir });
+    const runIds = await fill(before);
+    await before.close();
+    const url = postgres();
+    const moved = await moveToPostgres({ dataDir, url });
+    expect(moved.find(({ table }) => table === 'runs')?.rows).toBeGreaterThanOrEqual(ORDERS);
+    expect(moved.find(({ table }) => table === 'events')?.rows).toBe(ORDERS * 1.5);
+    const after = await open({ store: url });
+    await finish(after, runIds);
+    await after.close();
+    expect([...bodies.values()]).toEqual(Array.from({ length: ORDERS }, () => 1));
+    expect(await findings({ store: url })).toEqual([]);
+  });
+
+  test('refuses a target that holds anything, and a source that an engine has', async () => {
+    const dataDir = directory();
+    const source = await open({ dataDir });
+    const url = postgres();
+    await expect(moveToPostgres({ dataDir, url })).rejects.toMatchObject({ code: 'STORE_LOCKED' });
+    await source.client.emit('order', { n: 1 });
+    await source.close();
+    await (await open({ store: url })).close();
+    await expect(moveToPostgres({ dataDir, url })).rejects.toMatchObject({ code: 'MOVE_REFUSED' });
+    await expect(moveToPostgres({ dataDir: directory(), url })).rejects.toMatchObject({ code: 'VALIDATION_ERROR' });
+  });
+});
+
+describe('backup and restore', () => {
+  test('of SQLite, taken while the engine works', async () => {
+    const dataDir = directory();
+    const before = await open({ dataDir });
+    const runIds = await fill(before);
+    const copy = join(directory(), 'copy.db');
+    await backUp({ dataDir, to: copy });
+    await expect(backUp({ dataDir, to: copy })).rejects.toMatchObject({ code: 'VALIDATION_ERROR' });
+    // What comes after the backup is lost with the disk.
+    for (let n = ORDERS / 2; n < ORDERS; n++) await before.client.emit('approved', { n });
+    await before.close();
+
+    const restored = directory();
+    mkdirSync(restored, { recursive: true });
+    copyFileSync(copy, join(restored, 'ironflow.db'));
+    expect(await findings({ dataDir: restored })).toEqual([]);
+    const after = await open({ dataDir: restored });
+    await finish(after, runIds);
+    await after.close();
+    expect(await findings({ dataDir: restored })).toEqual([]);
+  });
+
+  test('of PostgreSQL, by pg_dump while the engine works', async () => {
+    const schema = server.freshSchema();
+    const before = await open({ store: postgres('postgres', schema) });
+    const runIds = await fill(before);
+    const dump = join(directory(), 'dump.sql');
+    execFileSync(postgresProgram('pg_dump'), ['--schema', schema, '--file', dump, server.url]);
+    expect(existsSync(dump)).toBe(true);
+    await before.close();
+
+    await server.query('CREATE DATABASE restored');
+    const url = server.url.replace(/\/postgres$/, '/restored');
+    execFileSync(postgresProgram('psql'), ['--quiet', '--set', 'ON_ERROR_STOP=1', '--file', dump, url], {
+      stdio: 'pipe',
+    });
+    const store = postgres('restored', schema);
+    const after = await open({ store });
+    await finish(after, runIds);
+    await after.close();
+    expect(await findings({ store })).toEqual([]);
+  });
+});
