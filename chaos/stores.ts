@@ -2,6 +2,7 @@
 
 import { join } from 'node:path';
 import { openDoctor, type StoreOptions } from '../engine/src/main.ts';
+import { startPostgres } from '../engine/src/test-support/postgres.ts';
 
 export interface ChaosStore {
   /** How many engines work on it. */
@@ -26,8 +27,19 @@ export async function openStores(name: string, directory: string): Promise<Chaos
         close: async () => {},
       };
     }
+    case 'postgres': {
+      const server = await startPostgres();
+      const store = server.url as `postgres://${string}`;
+      return {
+        engines: 3,
+        args: ['--store', store],
+        kill: () => server.crash(),
+        examine: () => findings({ store }),
+        close: () => server.stop(),
+      };
+    }
     default:
-      throw new Error(`There is no store "${name}". There are: sqlite.`);
+      throw new Error(`There is no store "${name}". There are: sqlite, postgres.`);
   }
 }
 

@@ -18,6 +18,8 @@ export interface TestPostgres {
   /** Runs SQL past the store: to look, to kill connections, to clean up. */
   query(text: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]>;
   dropSchema(schema: string): Promise<void>;
+  /** Kills one of its processes with SIGKILL, so that it drops all connections and recovers from its log; resolves when it is back. */
+  crash(): Promise<void>;
   /** Stops the server as an operator would (fast shutdown) and removes its data. */
   stop(): Promise<void>;
 }
@@ -97,6 +99,27 @@ async function startServer(programs: Programs, account: Account, directory: stri
     query,
     dropSchema: async (schema) => {
       await query(`DROP SCHEMA IF EXISTS "${schema}" CASCADE`);
+    },
+    async crash() {
+      const victim = new pg.Client({ connectionString: url });
+      victim.on('error', () => {});
+      await victim.connect();
+      const [row] = (await victim.query('SELECT pg_backend_pid() AS pid')).rows;
+      process.kill(Number(row?.pid), 'SIGKILL');
+      await victim.end().catch(() => {});
+      for (;;) {
+        const client = new pg.Client({ connectionString: url });
+        client.on('error', () => {});
+        const answers = await client
+          .connect()
+          .then(() => client.query('SELECT 1'))
+          .then(
+            () => true,
+            () => false,
+          );
+        await client.end().catch(() => {});
+        if (answers) return;
+      }
     },
     async stop() {
       const stopped = new Promise<void>((resolve) => server.once('exit', () => resolve()));
