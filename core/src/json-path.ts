@@ -1,4 +1,5 @@
 import { ValidationError } from './errors.ts';
+import { limits } from './limits.ts';
 
 /** What an event has at its top level; a path that starts with none of these is taken to be inside `data`. */
 const EVENT_FIELDS = new Set(['data', 'id', 'name', 'version', 'timestamp', 'metadata', 'source']);
@@ -11,6 +12,10 @@ const SEGMENT = /(?:^|\.)([^.[\]"'\s]+)|\[(\d+)\]|\["((?:[^"\\]|\\.)*)"\]|\['((?
  * @throws {ValidationError} when it is not a path.
  */
 export function parseEventPath(path: string): readonly string[] {
+  if (path.length > limits.matchPathLengthMax)
+    throw new ValidationError(
+      `The path "${path.slice(0, 40)}…" is longer than ${limits.matchPathLengthMax} characters.`,
+    );
   let rest = path.trim();
   if (rest.startsWith('$.')) rest = rest.slice(2);
   if (rest.startsWith('event.')) rest = rest.slice('event.'.length);

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { LimitError, NotSerializableError } from './errors.ts';
 import { assertJsonDepth, canonicalJson, decodeJson, encodeJson } from './json.ts';
-import { limits } from './limits.ts';
+import { limits, utf8Length } from './limits.ts';
 
 const nested = (levels: number, inner: unknown = 1): unknown =>
   Array.from({ length: levels }).reduce<unknown>((value, _, i) => (i % 2 === 0 ? [value] : { value }), inner);
@@ -100,3 +100,8 @@ describe('canonicalJson', () => {
     );
   });
 });
+
+test.each(['', 'plain', 'größer', '漢字', '🚀 and 🚀', 'half \ud800', '\udc00', 'a\ud800b', '\u07ff\u0800'])(
+  'utf8Length counts the bytes of %j',
+  (text) => expect(utf8Length(text)).toBe(Buffer.byteLength(text)),
+);

@@ -1,4 +1,4 @@
-// Every bound a caller can meet. The engine may be started with some of them raised or lowered (see docs/reference/limits.md).
+// Every bound a caller can meet (docs/reference/limits.md).
 
 export const limits = {
   /** Bytes of an HTTP request body. */
@@ -11,8 +11,10 @@ export const limits = {
   jsonDepthMax: 64,
   /** Characters of a function id, an event name, a step name, a worker id, an idempotency key. */
   nameLengthMax: 255,
-  /** Characters of a whole step id: run, branches, name and counter. */
-  stepIdLengthMax: 2_048,
+  /** Bytes in UTF-8 of a whole step id: run, branches, name and counter. */
+  stepIdBytesMax: 2_048,
+  /** Characters of a path that a wait compares. */
+  matchPathLengthMax: 255,
   /** Characters of an error's message and of its stack, as stored; the rest is cut. */
   errorTextLengthMax: 16_384,
   /** Step records in one report. */
@@ -35,3 +37,19 @@ export const limits = {
   pageSizeMax: 1_000,
   pageSizeDefault: 50,
 } as const;
+
+/** How many bytes a text takes in UTF-8. Half a character takes three, as where it is replaced. */
+export function utf8Length(text: string): number {
+  let bytes = text.length;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code < 0x80) continue;
+    if (code < 0x800) bytes += 1;
+    // A pair of surrogates is two units and four bytes.
+    else if (code >= 0xd800 && code < 0xdc00 && (text.charCodeAt(i + 1) & 0xfc00) === 0xdc00) {
+      bytes += 2;
+      i++;
+    } else bytes += 2;
+  }
+  return bytes;
+}

@@ -5,6 +5,7 @@ import {
   limits,
   parseDuration,
   StepScope,
+  utf8Length,
   ValidationError,
 } from '@ironflow/core';
 import { invokeTimeoutMsDefault, waitTimeoutMsDefault } from '@ironflow/core/wire';
@@ -159,9 +160,9 @@ class ExecutionSteps {
 
   #nextId(name: string): string {
     const id = this.#scope.next(name);
-    if (id.length <= limits.stepIdLengthMax) return id;
+    if (utf8Length(id) <= limits.stepIdBytesMax) return id;
     throw new ValidationError(
-      `The id of step "${name.slice(0, 40)}…" is longer than ${limits.stepIdLengthMax} characters. Nest fewer parallels, or give them shorter names.`,
+      `The id of step "${name.slice(0, 40)}…" is longer than ${limits.stepIdBytesMax} bytes. Nest fewer parallels, or give them shorter names.`,
     );
   }
 

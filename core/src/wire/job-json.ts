@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { parseDuration } from '../duration.ts';
 import { ValidationError } from '../errors.ts';
 import { assertJsonDepth, type Json, type JsonText } from '../json.ts';
-import { limits } from '../limits.ts';
+import { limits, utf8Length } from '../limits.ts';
 import { stepNameFromId } from '../step-id.ts';
 import {
   type Assignment,
@@ -188,7 +188,7 @@ export function resolutionToJson(resolution: Resolution): string {
 const stepId = z
   .string()
   .min(1)
-  .max(limits.stepIdLengthMax)
+  .refine((text) => utf8Length(text) <= limits.stepIdBytesMax, `is longer than ${limits.stepIdBytesMax} bytes`)
   // A store that keeps text as UTF-8 would give it back as another id, and the step would never be found again.
   .refine((text) => text.isWellFormed(), 'contains half of a surrogate pair; cut names between characters');
 const count = z.number().int().nonnegative();

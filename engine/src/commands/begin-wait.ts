@@ -4,7 +4,6 @@ import {
   FunctionNotFoundError,
   isIronflowError,
   jsonNull,
-  matchValueAt,
   resolveEventMatch,
 } from '@ironflow/core';
 import {
@@ -12,14 +11,14 @@ import {
   type JobEvent,
   type MemoEntry,
   payloadText,
-  payloadValue,
   type StepKind,
   type WaitRequest,
 } from '@ironflow/core/wire';
 import type { Transaction } from '../group-commit/index.ts';
 import { jobEventFrom } from '../kernel/job-event.ts';
+import { matchKeyOf } from '../kernel/match-key.ts';
 import { events, matchPaths, type RunRow, steps, type WaitRow, waits } from '../store/tables.ts';
-import { eventText } from './event-waits.ts';
+import { eventText, firstFittingEvent, matchable } from './event-waits.ts';
 import type { CommandPorts } from './ports.ts';
 import { startRun } from './start-runs.ts';
 import { blankWait, recordMetWait, type WaitOutcome } from './waits.ts';
@@ -33,9 +32,6 @@ export interface BegunWait {
   /** Set when the wait failed at once and its worker's contract cannot tell the function: the run must fail. */
   readonly fatal?: Failure;
 }
-
-/** Events of one name that are looked through, at most, while the wait is stored; the rest follows after the commit. */
-const LOOK_BACK_MAX = 5_000;
 
 /**
  * Begins a wait of a run. One that is met already (a time that is past, an event that came before the question, a call
@@ -97,11 +93,14 @@ class WaitToBegin {
     } catch (error) {
       return this.#failed('wait_for_event', error);
     }
-    const found = await this.#lookBack(request.event, match);
+    const matchPath = match?.path ?? '';
+    const matchValue = match?.value ?? '';
+    const question = { env, eventName: request.event, matchPath, matchValue };
+    // What is not looked through here follows after the commit (loops/event-matcher.ts).
+    const found = await firstFittingEvent(tx, question, this.#run.logPosition);
     if ('event' in found) {
       return this.#metAtOnce('wait_for_event', { status: 'completed', output: eventText(found.event) });
     }
-    const matchPath = match?.path ?? '';
     if ((await tx.get(matchPaths, [env, request.event, matchPath])) === null) {
       tx.insert(matchPaths, { env, eventName: request.event, path: matchPath });
     }
@@ -119,37 +118,10 @@ class WaitToBegin {
       dueAt: tx.now + request.timeoutMs,
       eventName: request.event,
       matchPath,
-      matchValue: match?.value ?? '',
+      matchValue,
+      matchKey: matchKeyOf(env, request.event, matchPath, matchValue),
       fromPosition: found.searchedTo,
     });
-  }
-
-  /** The first event since the run's start that meets the wait, or how far the log was searched. */
-  async #lookBack(
-    name: string,
-    match: EventMatch | undefined,
-  ): Promise<{ readonly event: JobEvent } | { readonly searchedTo: number }> {
-    const { env } = this.#run;
-    const head = await this.#tx.head(events, [env]);
-    let searchedTo = this.#run.logPosition;
-    for (let looked = 0; searchedTo < head && looked < LOOK_BACK_MAX; ) {
-      const page = await this.#tx.scan({
-        table: events,
-        index: 'byName',
-        prefix: [env, name],
-        after: [searchedTo],
-        to: [head],
-        limit: 500,
-      });
-      for (const row of page) {
-        const event = jobEventFrom(row);
-        if (match === undefined || matchValueAt(matchable(event), match.path) === match.value) return { event };
-        searchedTo = row.position;
-      }
-      looked += page.length;
-      if (page.length < 500) searchedTo = head;
-    }
-    return { searchedTo };
   }
 
   async #invoke(request: WaitRequest & { kind: 'invoke' | 'invoke_async' }): Promise<BegunWait> {
@@ -230,16 +202,4 @@ class WaitToBegin {
     const [row] = await this.#tx.scan({ table: events, index: 'byId', prefix: [eventId], limit: 1 });
     return row === undefined ? {} : matchable(jobEventFrom(row));
   }
-}
-
-/** An event as paths see it. */
-export function matchable(event: JobEvent): unknown {
-  return {
-    id: event.id,
-    name: event.name,
-    version: event.version,
-    data: payloadValue(event.data),
-    ...(event.metadata && { metadata: payloadValue(event.metadata) }),
-    ...(event.source !== undefined && { source: event.source }),
-  };
 }

@@ -4,6 +4,7 @@ import type { Transaction } from '../group-commit/index.ts';
 import { isEnded } from '../kernel/run.ts';
 import { runs, type WaitRow, waits } from '../store/tables.ts';
 import { settleWait } from './end-run.ts';
+import { eventText, firstFittingEvent } from './event-waits.ts';
 import type { CommandPorts } from './ports.ts';
 import { isStepped, type WaitOutcome, wake } from './waits.ts';
 
@@ -20,13 +21,7 @@ export async function fireTimer(
     tx.delete(waits, [runId, stepId]);
     return;
   }
-  if (isStepped(wait)) {
-    const outcome: WaitOutcome =
-      wait.kind === 'sleep'
-        ? { status: 'completed', output: jsonNull }
-        : { status: 'timed_out', error: timeoutFailure(wait) };
-    return settleWait(tx, run, wait, outcome, ports);
-  }
+  if (isStepped(wait)) return settleWait(tx, run, wait, await outcomeAtDueTime(tx, wait), ports);
   switch (wait.kind) {
     case 'retry': {
       const wakeNumber = run.wakes + 1;
@@ -43,6 +38,16 @@ export async function fireTimer(
       tx.delete(waits, [runId, stepId]);
       return wake(tx, { ...run, openWaits: run.openWaits - 1, retryAt: null }, ports);
   }
+}
+
+async function outcomeAtDueTime(tx: Transaction, wait: WaitRow): Promise<WaitOutcome> {
+  if (wait.kind === 'sleep') return { status: 'completed', output: jsonNull };
+  if (wait.kind === 'event' && wait.eventName !== null) {
+    // An event may have come in time whose engine died before it looked for waits, and nobody has followed that up yet.
+    const found = await firstFittingEvent(tx, { ...wait, eventName: wait.eventName }, wait.fromPosition);
+    if ('event' in found) return { status: 'completed', output: eventText(found.event) };
+  }
+  return { status: 'timed_out', error: timeoutFailure(wait) };
 }
 
 function timeoutFailure(wait: WaitRow): Failure {

@@ -100,6 +100,7 @@ export const blankWait = {
   eventName: null,
   matchPath: '',
   matchValue: '',
+  matchKey: null,
   fromPosition: 0,
   childRunId: null,
   functionId: null,

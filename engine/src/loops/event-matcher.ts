@@ -13,11 +13,11 @@
 
 import { matchValueAt } from '@ironflow/core';
 import type { JobEvent } from '@ironflow/core/wire';
-import { matchable } from '../commands/begin-wait.ts';
-import { meetEventWait } from '../commands/event-waits.ts';
+import { matchable, meetEventWait } from '../commands/event-waits.ts';
 import type { CommandPorts, EventWait } from '../commands/ports.ts';
 import type { GroupCommit } from '../group-commit/index.ts';
 import { jobEventFrom } from '../kernel/job-event.ts';
+import { matchKeyOf } from '../kernel/match-key.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Store } from '../store/port.ts';
@@ -277,7 +277,7 @@ export class EventMatcher {
       const page = await store.scan({
         table: waits,
         index: 'byEvent',
-        prefix: [env, event.name, path, value],
+        prefix: [matchKeyOf(env, event.name, path, value)],
         ...(after && { after }),
         limit: PAGE,
       });

@@ -255,6 +255,8 @@ export const waits = table({
     /** The place in the event that is compared, and what it must equal (canonical JSON); both empty for any event. */
     matchPath: text({ immutable: true }),
     matchValue: text({ immutable: true }),
+    /** A hash of all that an event must have to meet the wait (kernel/match-key.ts); null for waits of other kinds. */
+    matchKey: nullable(text({ immutable: true })),
     /** The log has been searched up to here; only events after it can meet the wait. */
     fromPosition: integer({ immutable: true }),
     childRunId: nullable(text({ immutable: true })),
@@ -272,7 +274,7 @@ export const waits = table({
   key: ['runId', 'stepId'],
   indexes: {
     byDue: { columns: ['dueAt', 'runId', 'stepId'], sparse: 'dueAt' },
-    byEvent: { columns: ['env', 'eventName', 'matchPath', 'matchValue', 'runId', 'stepId'], sparse: 'eventName' },
+    byEvent: { columns: ['matchKey', 'runId', 'stepId'], sparse: 'matchKey' },
     byResolution: { columns: ['runId', 'resolution'], sparse: 'resolution' },
   },
 });

@@ -23,17 +23,21 @@ function commitUntil(schema: string, from: number, count: number, end: 'kill' | 
     const process_ = spawn(process.execPath, ['--conditions=ironflow-source', child, server.url, schema, `${from}`], {
       stdio: ['ignore', 'pipe', 'ignore'], // disconnected, it ends with the error that it should end with
     });
+    // Each is over before this resolves: the next store's connections bear the same name.
+    const disconnecting: Promise<void>[] = [];
     let text = '';
     process_.stdout.on('data', (chunk) => {
       text += chunk;
       if (text.split('\n').length <= count) return;
       if (end === 'kill') process_.kill('SIGKILL');
       // Again with every batch: a connection that is lost between two commits is replaced without a word.
-      else void disconnect().catch(reject);
+      else disconnecting.push(disconnect());
     });
     process_.once('error', reject);
     // 'close' comes after the pipe is empty: what was written before the end has arrived.
-    process_.once('close', () => resolve(text.split('\n').slice(0, -1).map(Number)));
+    process_.once('close', () =>
+      Promise.all(disconnecting).then(() => resolve(text.split('\n').slice(0, -1).map(Number)), reject),
+    );
   });
 }
 

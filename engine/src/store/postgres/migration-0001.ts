@@ -176,6 +176,7 @@ export const initialSql: readonly string[] = [
   "event_name" text COLLATE "C",
   "match_path" text COLLATE "C" NOT NULL,
   "match_value" text COLLATE "C" NOT NULL,
+  "match_key" text COLLATE "C",
   "from_position" bigint NOT NULL,
   "child_run_id" text COLLATE "C",
   "function_id" text COLLATE "C",
@@ -189,7 +190,7 @@ export const initialSql: readonly string[] = [
   PRIMARY KEY ("run_id", "step_id")
 )`,
   `CREATE INDEX "waits_by_due" ON "waits" ("due_at", "run_id", "step_id") WHERE "due_at" IS NOT NULL`,
-  `CREATE INDEX "waits_by_event" ON "waits" ("env", "event_name", "match_path", "match_value", "run_id", "step_id") WHERE "event_name" IS NOT NULL`,
+  `CREATE INDEX "waits_by_event" ON "waits" ("match_key", "run_id", "step_id") WHERE "match_key" IS NOT NULL`,
   `CREATE INDEX "waits_by_resolution" ON "waits" ("run_id", "resolution") WHERE "resolution" IS NOT NULL`,
   `CREATE TABLE "match_paths" (
   "env" text COLLATE "C" NOT NULL,

@@ -210,6 +210,7 @@ CREATE TABLE waits (
   event_name text COLLATE "C",
   match_path text COLLATE "C" NOT NULL,
   match_value text COLLATE "C" NOT NULL,
+  match_key text COLLATE "C",
   from_position bigint NOT NULL,
   child_run_id text COLLATE "C",
   function_id text COLLATE "C",
@@ -222,6 +223,6 @@ CREATE TABLE waits (
   revision bigint NOT NULL
 );
 CREATE INDEX waits_by_due ON waits USING btree (due_at, run_id, step_id) WHERE (due_at IS NOT NULL);
-CREATE INDEX waits_by_event ON waits USING btree (env, event_name, match_path, match_value, run_id, step_id) WHERE (event_name IS NOT NULL);
+CREATE INDEX waits_by_event ON waits USING btree (match_key, run_id, step_id) WHERE (match_key IS NOT NULL);
 CREATE INDEX waits_by_resolution ON waits USING btree (run_id, resolution) WHERE (resolution IS NOT NULL);
 CREATE UNIQUE INDEX waits_pkey ON waits USING btree (run_id, step_id);

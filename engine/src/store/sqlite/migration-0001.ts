@@ -176,6 +176,7 @@ export const initialSql: readonly string[] = [
   "event_name" TEXT,
   "match_path" TEXT NOT NULL,
   "match_value" TEXT NOT NULL,
+  "match_key" TEXT,
   "from_position" INTEGER NOT NULL,
   "child_run_id" TEXT,
   "function_id" TEXT,
@@ -189,7 +190,7 @@ export const initialSql: readonly string[] = [
   PRIMARY KEY ("run_id", "step_id")
 ) STRICT, WITHOUT ROWID`,
   `CREATE INDEX "waits_by_due" ON "waits" ("due_at", "run_id", "step_id") WHERE "due_at" IS NOT NULL`,
-  `CREATE INDEX "waits_by_event" ON "waits" ("env", "event_name", "match_path", "match_value", "run_id", "step_id") WHERE "event_name" IS NOT NULL`,
+  `CREATE INDEX "waits_by_event" ON "waits" ("match_key", "run_id", "step_id") WHERE "match_key" IS NOT NULL`,
   `CREATE INDEX "waits_by_resolution" ON "waits" ("run_id", "resolution") WHERE "resolution" IS NOT NULL`,
   `CREATE TABLE "match_paths" (
   "env" TEXT NOT NULL,

@@ -28,7 +28,7 @@ CREATE INDEX "steps_by_resolution" ON "steps" ("run_id", "resolution") WHERE "re
 
 CREATE INDEX "waits_by_due" ON "waits" ("due_at", "run_id", "step_id") WHERE "due_at" IS NOT NULL;
 
-CREATE INDEX "waits_by_event" ON "waits" ("env", "event_name", "match_path", "match_value", "run_id", "step_id") WHERE "event_name" IS NOT NULL;
+CREATE INDEX "waits_by_event" ON "waits" ("match_key", "run_id", "step_id") WHERE "match_key" IS NOT NULL;
 
 CREATE INDEX "waits_by_resolution" ON "waits" ("run_id", "resolution") WHERE "resolution" IS NOT NULL;
 
@@ -220,6 +220,7 @@ CREATE TABLE "waits" (
   "event_name" TEXT,
   "match_path" TEXT NOT NULL,
   "match_value" TEXT NOT NULL,
+  "match_key" TEXT,
   "from_position" INTEGER NOT NULL,
   "child_run_id" TEXT,
   "function_id" TEXT,
