@@ -47,7 +47,7 @@ const tables: Readonly<Record<string, Rooms>> = {
     'store/memory': ['store'],
     'store/postgres': ['store', 'store/tables.ts', 'ports', '@ironflow/core', 'node:*', 'pg'],
     'store/sqlite': ['store', 'store/tables.ts', '@ironflow/core', 'node:*'],
-    kernel: ['type store/tables.ts', '@ironflow/core', '@ironflow/core/wire', 'node:crypto'],
+    kernel: ['type store/tables.ts', '@ironflow/core', '@ironflow/core/wire', 'node:crypto', '@marcbachmann/cel-js'],
     'group-commit': ['store', 'ports', '@ironflow/core'],
     cluster: ['group-commit', 'store/tables.ts', 'type store', 'type ports'],
     commands: [

@@ -120,7 +120,7 @@ function errorFrom(status: number, text: string): IronflowError {
   const said = objectFrom(text);
   const message = textOf(said?.['message']) ?? textOf(said?.['error']) ?? (text.slice(0, 500) || `status ${status}`);
   const code = textOf(said?.['error_code']) ?? textOf(said?.['code']) ?? `HTTP_${status}`;
-  const details = said?.['details'] as Readonly<Record<string, unknown>> | undefined;
+  const details = recordOf(said?.['error_details'] ?? said?.['details']);
   const options = { status, ...(details && { details }) };
   if (status === 401) return new UnauthenticatedError(`${message} Set apiKey, or IRONFLOW_API_KEY.`, options);
   if (status === 402) return new EnterpriseRequiredError(message, options);
@@ -132,6 +132,13 @@ function errorFrom(status: number, text: string): IronflowError {
     return new ValidationError(message, { ...options, validationErrors: issues ?? [] });
   }
   return new IronflowError(message, { ...options, code: isErrorCode(code) ? code : 'UNKNOWN_ERROR' });
+}
+
+/** Connect's own `details` are a list, which says nothing to us. */
+function recordOf(value: unknown): Readonly<Record<string, unknown>> | undefined {
+  return value !== null && typeof value === 'object' && !Array.isArray(value)
+    ? (value as Record<string, unknown>)
+    : undefined;
 }
 
 function textOf(value: unknown): string | undefined {

@@ -94,7 +94,7 @@ export class PollingTransport implements Transport {
         this.#failures = 0;
       } catch (error) {
         if (this.#stopped.signal.aborted) return;
-        if (error instanceof UnauthenticatedError || error instanceof UnauthorizedError) throw error;
+        if (isFinal(error)) throw error;
         if (this.#failures === 0) logger.warn('the engine is not available; the worker will try again', String(error));
         await this.#pause(jitter(Math.min(RECONNECT_MS_FIRST * 2 ** this.#failures++, this.#options.reconnectMs)));
       }
@@ -311,6 +311,13 @@ export class PollingTransport implements Transport {
   #pause(ms: number): Promise<void> {
     return pause(this.#options.turns, ms, this.#stopped.signal);
   }
+}
+
+/** Whether the engine will say the same again: the key is refused, or what is registered is wrong. */
+function isFinal(error: unknown): boolean {
+  if (error instanceof UnauthenticatedError || error instanceof UnauthorizedError) return true;
+  if (!(error instanceof IronflowError) || error.status === undefined) return false;
+  return error.status >= 400 && error.status < 500 && ![404, 408, 409, 429].includes(error.status);
 }
 
 function registrationError(answer: HttpAnswer, code: string, what: string): IronflowError {

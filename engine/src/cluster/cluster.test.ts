@@ -1,7 +1,8 @@
 // Several engines on one store: what one of them makes ready, another one's worker gets.
 
+import { capabilities, parseFunctionRegistration } from '@ironflow/core/wire';
 import { expect, onTestFinished, test } from 'vitest';
-import { createFunction } from '../../../src/function/index.ts';
+import { createFunction, registrationOf } from '../../../src/function/index.ts';
 import { MemoryStore } from '../store/memory/index.ts';
 import { engines } from '../store/tables.ts';
 import { env, openTestEngine, type TestEngine, VirtualClock } from '../test-support/index.ts';
@@ -111,4 +112,48 @@ test('engines that close leave nothing to follow up', async () => {
   expect((await store.scan({ table: engines, limit: 10 })).map(({ row }) => row.id)).toEqual([
     member(members, 0).engine.id,
   ]);
+});
+
+test('a worker that another engine found dead does not keep runs of its version waiting for it', async () => {
+  const { clock, members } = await openCluster(2);
+  const { engine, emit } = member(members, 0);
+  const register = async (codeHash: string) => {
+    const registration = parseFunctionRegistration(registrationOf(simple, { mode: 'pull', codeHash }));
+    return (await engine.registerFunction(env, registration)).version;
+  };
+  const connect = (workerId: string, version: number) =>
+    engine.registerWorker(env, {
+      workerId,
+      hostname: 'test',
+      functionIds: [simple.id],
+      functionVersions: { [simple.id]: version },
+      jobsMax: 1,
+      labels: {},
+      version: { sdk: '', runtime: '' },
+      capabilities: [...capabilities],
+    });
+  const oldVersion = await register('old');
+  const { runIds } = await emit('go');
+  // Some of them are the other engine's to find dead.
+  for (let i = 0; i < 8; i++) await connect(`old-${i}`, oldVersion);
+  const newVersion = await register('new');
+  await clock.advance(45_000);
+  await connect('new', newVersion);
+  const poll = engine.poll('new', { available: 1, draining: false, number: 1 }, new AbortController().signal);
+  await clock.advance(21_000);
+  expect((await poll)?.jobs.map(({ runId }) => runId)).toEqual(runIds);
+});
+
+test('the last engine takes up what one that left had queued, though no news of it came', async () => {
+  const { store, clock, members, statusOf } = await openCluster(2);
+  await member(members, 0).worker([simple]);
+  await clock.advance(1);
+  store.deaf = true;
+  const leaving = member(members, 1);
+  const { runIds } = await leaving.emit('go');
+  const closing = leaving.engine.close();
+  await clock.advance(1);
+  await closing;
+  await clock.advance(15_000);
+  expect(await statusOf(runIds[0])).toBe('waiting');
 });

@@ -15,10 +15,10 @@ import {
   type WaitRequest,
 } from '@ironflow/core/wire';
 import type { Transaction } from '../group-commit/index.ts';
-import { jobEventFrom } from '../kernel/job-event.ts';
+import { jobEventFrom, matchable } from '../kernel/job-event.ts';
 import { matchKeyOf } from '../kernel/match-key.ts';
 import { events, matchPaths, type RunRow, steps, type WaitRow, waits } from '../store/tables.ts';
-import { eventText, firstFittingEvent, matchable } from './event-waits.ts';
+import { eventText, firstFittingEvent } from './event-waits.ts';
 import type { CommandPorts } from './ports.ts';
 import { startRun } from './start-runs.ts';
 import { blankWait, recordMetWait, type WaitOutcome } from './waits.ts';

@@ -51,7 +51,7 @@ export async function emit(tx: Transaction, input: EmitInput, ports: CommandPort
     createdAt: tx.now,
   });
 
-  const started = (await ports.functions.current(tx, env)).matching(input.name);
+  const started = (await ports.functions.current(tx, env)).matching(event);
   if (started.length > limits.runsPerEventMax) {
     throw new LimitError(
       `Event "${input.name}" would start ${started.length} functions; at most ${limits.runsPerEventMax} may listen to one event.`,

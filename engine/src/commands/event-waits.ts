@@ -1,7 +1,7 @@
 import { encodeJson, type JsonText, matchValueAt } from '@ironflow/core';
-import { type JobEvent, payloadText, payloadValue } from '@ironflow/core/wire';
+import { type JobEvent, payloadText } from '@ironflow/core/wire';
 import type { Transaction } from '../group-commit/index.ts';
-import { jobEventFrom } from '../kernel/job-event.ts';
+import { jobEventFrom, matchable } from '../kernel/job-event.ts';
 import { events, runs, waits } from '../store/tables.ts';
 import { settleWait } from './end-run.ts';
 import type { CommandPorts } from './ports.ts';
@@ -58,18 +58,6 @@ export async function firstFittingEvent(
     if (page.length < PAGE) searchedTo = head;
   }
   return { searchedTo };
-}
-
-/** An event as paths see it. */
-export function matchable(event: JobEvent): unknown {
-  return {
-    id: event.id,
-    name: event.name,
-    version: event.version,
-    data: payloadValue(event.data),
-    ...(event.metadata && { metadata: payloadValue(event.metadata) }),
-    ...(event.source !== undefined && { source: event.source }),
-  };
 }
 
 /** An event as `waitForEvent` returns it, in JSON. Its data is already text and is not parsed for this. */

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { canonicalJson, encodeJson } from '@ironflow/core';
 import type { FunctionDefinition } from '@ironflow/core/wire';
 import type { Transaction } from '../group-commit/index.ts';
+import { assertExpressions } from '../kernel/function-definition.ts';
 import { functions, functionVersions, registries } from '../store/tables.ts';
 import type { CommandPorts } from './ports.ts';
 
@@ -24,12 +25,14 @@ export interface RegisterFunctionResult {
 /**
  * Registers a function. The same definition and code again changes nothing; another one makes a new version, and one that
  * was there before (a roll-back) becomes current again under its old number.
+ * @throws {ValidationError} when the expression of a trigger cannot be used.
  */
 export async function registerFunction(
   tx: Transaction,
   { env, definition }: RegisterFunctionInput,
   ports: CommandPorts,
 ): Promise<RegisterFunctionResult> {
+  assertExpressions(definition);
   const hash = createHash('sha256').update(canonicalJson(definition)).digest('hex').slice(0, 32);
   const current = await tx.get(functions, [env, definition.id]);
   const result = (version: number, createdAt: number, updatedAt: number, changed: boolean): RegisterFunctionResult => ({

@@ -1,8 +1,17 @@
 import { describe, expect, test } from 'vitest';
 import { createFunction } from '../../../src/function/index.ts';
+import { MemoryStore } from '../store/memory/index.ts';
+import type { Store } from '../store/port.ts';
+import { waits } from '../store/tables.ts';
 import { env, openTestEngine, type TestEngine } from '../test-support/index.ts';
 
 const HOUR = 3_600_000;
+
+/** As after the death of an engine that stored an event and had not looked for its waits yet. */
+class ForgetfulStore extends MemoryStore {
+  override scan: Store['scan'] = (scan) => (scan.index === 'byEvent' ? Promise.resolve([]) : super.scan(scan));
+}
+
 const waiter = (options: { match?: string; timeout?: string } = {}) =>
   createFunction({ id: 'waiter', triggers: [{ event: 'ask' }] }, async ({ step }) => {
     const event = await step.waitForEvent('answer', { event: 'answer', ...options });
@@ -39,6 +48,16 @@ describe('waitForEvent', () => {
     await harness.emit('answer', 'second');
     await harness.clock.advance(HOUR);
     expect(await status(harness, runIds[0])).toMatchObject({ status: 'completed', output: 'first' });
+  });
+
+  test('is met, when its time is over, by an event that came in time and was not looked for', async () => {
+    const harness = await openTestEngine({ store: new ForgetfulStore() });
+    await harness.worker([waiter({ timeout: '1h' })]);
+    const { runIds } = await harness.emit('ask');
+    await harness.clock.advance(HOUR / 2);
+    await harness.emit('answer', 'in time');
+    await harness.clock.advance(HOUR);
+    expect(await status(harness, runIds[0])).toMatchObject({ status: 'completed', output: { data: 'in time' } });
   });
 
   test('takes only the event whose value at the path equals that of the starting event', async () => {
@@ -289,5 +308,33 @@ describe('invoke', () => {
     expect(await status(harness, runId)).toMatchObject({ status: 'waiting', functionId: 'child' });
     await harness.clock.advance(HOUR);
     expect(await status(harness, runId)).toMatchObject({ status: 'completed', output: 10 });
+  });
+});
+
+describe('a wait that is told again', () => {
+  test('does not begin a second time when its time has come meanwhile', async () => {
+    const harness = await openTestEngine();
+    const { clock } = harness;
+    const sleeper = createFunction({ id: 'sleeper', triggers: [{ event: 'go' }] }, async ({ step }) => {
+      await step.sleep('nap', '1s');
+      await step.sleep('night', '1h');
+      return 'awake';
+    });
+    await harness.worker([sleeper], {
+      // The answer to the first report is lost; the second arrives at the very instant at which the sleep is over.
+      async between(report, send) {
+        if (report.waits[0]?.name !== 'nap') return send(report);
+        const again = new Promise<void>((resolve) => clock.setTimer(1_000, resolve));
+        await send(report);
+        await again;
+        return send(report);
+      },
+    });
+    const { runIds } = await harness.emit('go');
+    await clock.advance(10_000);
+    const open = await harness.store.scan({ table: waits, limit: 10 });
+    expect(open.map(({ row }) => row.name)).toEqual(['night']);
+    await clock.advance(HOUR);
+    expect(await status(harness, runIds[0])).toMatchObject({ status: 'completed', output: 'awake' });
   });
 });

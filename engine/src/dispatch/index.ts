@@ -98,19 +98,11 @@ export class Dispatcher {
     const channel = this.#pick(queue, version);
     if (channel === undefined) return undefined;
     channel.take(1);
-    let open = true;
-    return {
-      sessionId: channel.sessionId,
-      release: () => {
-        if (!open) return;
-        open = false;
-        this.#notSent(channel);
-      },
-    };
+    return this.#reservationOn(channel);
   }
 
   leased(reservation: Reservation, run: RunRow, event: JobEvent | undefined): void {
-    void this.#assign(reservation.sessionId, run, event);
+    void this.#assign(reservation, run, event);
   }
 
   queued({ env, functionId, version }: QueueName): void {
@@ -157,7 +149,22 @@ export class Dispatcher {
     for (const sessionId of [...this.#channels.keys()]) this.detach(sessionId);
   }
 
-  async #assign(sessionId: string, run: RunRow, event: JobEvent | undefined): Promise<void> {
+  /** For room that has been taken on a channel; given back at most once. */
+  #reservationOn(channel: WorkerChannel): Reservation {
+    let open = true;
+    return {
+      sessionId: channel.sessionId,
+      release: () => {
+        if (!open) return;
+        open = false;
+        channel.giveBack(1);
+        this.roomChanged(channel);
+      },
+    };
+  }
+
+  async #assign(reservation: Reservation, run: RunRow, event: JobEvent | undefined): Promise<void> {
+    const { sessionId } = reservation;
     const jobId = jobIdOf(run.id, run.fence);
     const assigning = { news: [] as Resolution[], revoked: false };
     this.#assigning.set(jobId, assigning);
@@ -165,16 +172,16 @@ export class Dispatcher {
       const assignment = await loadAssignment(this.#options.store, run, event, this.#options.clock.now());
       const channel = this.#channels.get(sessionId);
       if (channel === undefined) {
+        reservation.release(); // its session may come back with the same channel
         if (!this.#closed) await this.#options.giveBack(run);
-      } else if (assigning.revoked) this.#notSent(channel);
+      } else if (assigning.revoked) reservation.release();
       else {
         channel.assign(assignment);
         for (const resolution of assigning.news) channel.resolve(jobId, resolution);
       }
     } catch (error) {
       this.#options.logger.error('a job could not be handed over', { jobId, sessionId, error });
-      const channel = this.#channels.get(sessionId);
-      if (channel !== undefined) this.#notSent(channel);
+      reservation.release();
       this.#options.clock.setTimer(1_000, () => {
         if (!this.#closed)
           this.#options
@@ -184,11 +191,6 @@ export class Dispatcher {
     } finally {
       this.#assigning.delete(jobId);
     }
-  }
-
-  #notSent(channel: WorkerChannel): void {
-    channel.giveBack(1);
-    this.roomChanged(channel);
   }
 
   #queue(env: string, functionId: string): FunctionQueue {
@@ -291,7 +293,7 @@ export class Dispatcher {
         continue;
       }
       channel.giveBack(limit - claimed.length);
-      for (const run of claimed) void this.#assign(channel.sessionId, run, undefined);
+      for (const run of claimed) void this.#assign(this.#reservationOn(channel), run, undefined);
       if (claimed.length < limit) return;
       queue.backlog.add(version);
     }

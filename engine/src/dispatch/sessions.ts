@@ -332,11 +332,10 @@ export class Sessions {
     return row;
   }
 
-  /** A worker of the published SDK says nothing of its heartbeat, which is slow; ours asks to be told how fast. */
+  /** Our workers send heartbeats as often as they are told; those of the published SDK every 30 seconds. */
   #leaseMs(hello: WorkerHello): number {
     const { leaseMs, contractLeaseMs } = this.#options.settings;
-    if (isConversational(hello.capabilities)) return Math.max(leaseMs, 3 * (hello.heartbeatMs ?? 0));
-    return contractLeaseMs;
+    return isConversational(hello.capabilities) ? leaseMs : contractLeaseMs;
   }
 
   #keepRenewing(row: SessionRow): void {

@@ -1,27 +1,35 @@
 import { isPattern, matchesPattern } from '@ironflow/core';
-import type { FunctionDefinition } from '@ironflow/core/wire';
+import type { FunctionDefinition, JobEvent } from '@ironflow/core/wire';
+import { compileExpression, type TriggerExpression } from './trigger-expression.ts';
 
 export interface RegisteredFunction {
   readonly version: number;
   readonly definition: FunctionDefinition;
 }
 
-/** Which functions an event of this name starts: those with a trigger that fits it, and one whose id it is. */
+/** One trigger of a function. */
+interface Entry {
+  readonly fn: RegisteredFunction;
+  readonly expression: TriggerExpression | undefined;
+}
+
+/** Which functions an event starts: those with a trigger that fits it, and one whose id is its name. */
 export class TriggerIndex {
   readonly #byId = new Map<string, RegisteredFunction>();
-  readonly #byName = new Map<string, RegisteredFunction[]>();
-  readonly #patterns: { readonly pattern: string; readonly fn: RegisteredFunction }[] = [];
+  readonly #byName = new Map<string, Entry[]>();
+  readonly #patterns: { readonly pattern: string; readonly entry: Entry }[] = [];
 
   constructor(functions: Iterable<RegisteredFunction>) {
     for (const fn of functions) {
       this.#byId.set(fn.definition.id, fn);
-      for (const { event } of fn.definition.triggers) {
+      for (const { event, expression } of fn.definition.triggers) {
         if (event === undefined || event === '') continue; // a schedule alone
-        if (isPattern(event)) this.#patterns.push({ pattern: event, fn });
+        const entry = { fn, expression: expression ? compileExpression(expression, 'A trigger') : undefined };
+        if (isPattern(event)) this.#patterns.push({ pattern: event, entry });
         else {
           const named = this.#byName.get(event);
-          if (named === undefined) this.#byName.set(event, [fn]);
-          else named.push(fn);
+          if (named === undefined) this.#byName.set(event, [entry]);
+          else named.push(entry);
         }
       }
     }
@@ -36,11 +44,21 @@ export class TriggerIndex {
   }
 
   /** Each function once, however many of its triggers fit. */
-  matching(eventName: string): RegisteredFunction[] {
-    const found = new Set(this.#byName.get(eventName));
-    for (const { pattern, fn } of this.#patterns) if (matchesPattern(pattern, eventName)) found.add(fn);
-    const named = this.#byId.get(eventName);
+  matching(event: JobEvent): RegisteredFunction[] {
+    const found = new Set<RegisteredFunction>();
+    const fits = ({ fn, expression }: Entry) => {
+      if (!found.has(fn) && (expression === undefined || expression(event))) found.add(fn);
+    };
+    for (const entry of this.#byName.get(event.name) ?? []) fits(entry);
+    for (const { pattern, entry } of this.#patterns) if (matchesPattern(pattern, event.name)) fits(entry);
+    const named = this.#byId.get(event.name);
     if (named !== undefined) found.add(named);
     return [...found];
   }
+}
+
+/** @throws {ValidationError} when a trigger's expression cannot be used. */
+export function assertExpressions({ id, triggers }: FunctionDefinition): void {
+  for (const [i, { expression }] of triggers.entries())
+    if (expression) compileExpression(expression, `The expression of trigger ${i} of function "${id}"`);
 }

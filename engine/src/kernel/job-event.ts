@@ -1,4 +1,4 @@
-import type { JobEvent } from '@ironflow/core/wire';
+import { type JobEvent, payloadValue } from '@ironflow/core/wire';
 import type { EventRow } from '../store/tables.ts';
 
 export function jobEventFrom(row: EventRow): JobEvent {
@@ -10,5 +10,17 @@ export function jobEventFrom(row: EventRow): JobEvent {
     timestamp: row.createdAt,
     ...(row.source !== null && { source: row.source }),
     ...(row.metadata !== null && { metadata: { text: row.metadata } }),
+  };
+}
+
+/** An event as paths and expressions see it. */
+export function matchable(event: JobEvent): unknown {
+  return {
+    id: event.id,
+    name: event.name,
+    version: event.version,
+    data: payloadValue(event.data),
+    ...(event.metadata && { metadata: payloadValue(event.metadata) }),
+    ...(event.source !== undefined && { source: event.source }),
   };
 }

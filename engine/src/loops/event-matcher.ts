@@ -13,10 +13,10 @@
 
 import { matchValueAt } from '@ironflow/core';
 import type { JobEvent } from '@ironflow/core/wire';
-import { matchable, meetEventWait } from '../commands/event-waits.ts';
+import { meetEventWait } from '../commands/event-waits.ts';
 import type { CommandPorts, EventWait } from '../commands/ports.ts';
 import type { GroupCommit } from '../group-commit/index.ts';
-import { jobEventFrom } from '../kernel/job-event.ts';
+import { jobEventFrom, matchable } from '../kernel/job-event.ts';
 import { matchKeyOf } from '../kernel/match-key.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';

@@ -4,7 +4,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { IronflowError, UnauthenticatedError } from '@ironflow/core';
 import createRouter from 'find-my-way';
 import type { Engine } from '../engine.ts';
-import { answerConnect, connectError, openMethods } from './connect/unary.ts';
+import { answerConnect, connectError } from './connect/unary.ts';
 import { type Answer, type Exchange, publicError } from './exchange.ts';
 import { type Route, restError, restRoutes } from './rest/index.ts';
 
@@ -45,7 +45,7 @@ export class Router {
 
   #answerConnect(name: string, exchange: Exchange): Promise<Answer> {
     if (exchange.method !== 'POST') throw methodNotAllowed(exchange, ['POST']);
-    this.#authenticate(exchange, openMethods.has(name));
+    this.#authenticate(exchange, false);
     return answerConnect(name, this.#engine, environmentOf(exchange), exchange);
   }
 

@@ -30,9 +30,6 @@ export interface ConnectRequest {
 
 type Method = (request: ConnectRequest) => Promise<unknown> | unknown;
 
-/** Methods that are answered without a key. */
-export const openMethods: ReadonlySet<string> = new Set(['ironflow.v1.IronflowService/Health']);
-
 const methods: Readonly<Record<string, Method>> = {
   'ironflow.v1.IronflowService/RegisterFunction': registerFunction,
   'ironflow.v1.IronflowService/GetFunction': getFunction,
@@ -89,9 +86,12 @@ const CODE_OF_STATUS: Readonly<Record<number, string>> = {
   504: 'deadline_exceeded',
 };
 
+/** The protocol's own `details` are typed protobuf messages; ours go beside them, for clients that know to look. */
 export function connectError(error: IronflowError): Answer {
+  const { message, code, details } = error;
   const status = statusOf(error);
-  return json({ code: CODE_OF_STATUS[status] ?? 'internal', message: error.message, error_code: error.code }, status);
+  const said = { code: CODE_OF_STATUS[status] ?? 'internal', message, error_code: code };
+  return json({ ...said, ...(details && { error_details: details }) }, status);
 }
 
 async function registerFunction({ engine, env, input }: ConnectRequest): Promise<unknown> {

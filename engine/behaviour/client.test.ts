@@ -1,0 +1,64 @@
+// What a client and a worker are told when something is refused, over a real socket.
+
+import { expect, onTestFinished, test } from 'vitest';
+import { createClient, createFunction, createWorker } from '../../src/index.ts';
+import { createEngine } from '../src/main.ts';
+
+async function open(options: Parameters<typeof createEngine>[0] = {}) {
+  const engine = await createEngine({ store: 'memory', ...options });
+  onTestFinished(() => engine.close());
+  const { url } = await engine.listen({ port: 0 });
+  return { engine, url, client: createClient({ serverUrl: url }) };
+}
+
+test('an error of a Connect call tells what it is about', async () => {
+  const { client } = await open();
+  await expect(client.getRun('run_nope')).rejects.toMatchObject({
+    code: 'RUN_NOT_FOUND',
+    message: expect.stringContaining('run_nope'),
+    details: { runId: 'run_nope' },
+  });
+  await expect(client.registerFunction({ id: 'f', triggers: [{}] })).rejects.toMatchObject({
+    code: 'VALIDATION_ERROR',
+    validationErrors: [{ path: 'triggers.0', message: expect.any(String) }],
+  });
+});
+
+test('a worker whose registration is refused for good ends with the reason', async () => {
+  const { url } = await open();
+  const wrong = createFunction({ id: 'f', triggers: [{ event: 'e', expression: 'event.data >' }] }, async () => 1);
+  const worker = createWorker({ functions: [wrong], serverUrl: url, logger: false });
+  await expect(worker.start()).rejects.toMatchObject({
+    code: 'FUNCTION_REGISTRATION_FAILED',
+    status: 400,
+    message: expect.stringContaining('cannot be used'),
+  });
+});
+
+test('a worker has the lease of its engine, and sends heartbeats often enough for it', async () => {
+  const { url, client } = await open({ leaseMs: 900 });
+  const fn = createFunction({ id: 'slow', triggers: [{ event: 'slow' }] }, async ({ step }) =>
+    step.run('wait', async ({ attempt }) => {
+      await new Promise((resolve) => setTimeout(resolve, 1_500));
+      return attempt;
+    }),
+  );
+  const worker = createWorker({ functions: [fn], serverUrl: url, logger: false });
+  const working = worker.start();
+  while ((await client.listWorkers()).length === 0) await new Promise((resolve) => setImmediate(resolve));
+  expect((await client.emitSync('slow')).output).toBe(1);
+  const [run] = (await client.listRuns({ functionId: 'slow' })).runs;
+  expect((await client.getRunSteps(run?.id ?? '')).attempts).toEqual([]);
+  await worker.stop();
+  await working;
+});
+
+test('every call but /health asks for the key', async () => {
+  const { url } = await open({ apiKeys: ['secret'] });
+  const call = (path: string, headers = {}) =>
+    fetch(url + path, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: '{}' });
+  expect((await call('/ironflow.v1.IronflowService/Health')).status).toBe(401);
+  expect((await call('/ironflow.v1.IronflowService/Health', { authorization: 'Bearer secret' })).status).toBe(200);
+  expect((await fetch(`${url}/health`)).status).toBe(200);
+  await expect(createClient({ serverUrl: url }).health()).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+});

@@ -1,0 +1,46 @@
+// Expressions of triggers, in the Common Expression Language (cel.dev). An event starts the function when the expression is true of
+// it. One that cannot be evaluated on an event (it asks for a field that is not there) is not true of it.
+
+import { ValidationError } from '@ironflow/core';
+import type { JobEvent } from '@ironflow/core/wire';
+import { Environment, ParseError } from '@marcbachmann/cel-js';
+import { matchable } from './job-event.ts';
+
+/** CEL always ends; these bound how much one expression can ask for. */
+const environment = new Environment({ limits: { maxAstNodes: 500, maxDepth: 32 } }).registerVariable('event', 'map');
+
+export type TriggerExpression = (event: JobEvent) => boolean;
+
+/**
+ * Compiles an expression and checks its types.
+ * @throws {ValidationError} that shows the place of the mistake.
+ */
+export function compileExpression(expression: string, what: string): TriggerExpression {
+  let evaluate: ReturnType<Environment['parse']>;
+  try {
+    evaluate = environment.parse(expression);
+  } catch (error) {
+    throw mistake(what, error instanceof ParseError ? error.message : String(error));
+  }
+  const checked = evaluate.check();
+  if (!checked.valid) throw mistake(what, checked.error?.message ?? 'its types do not fit');
+  if (checked.type !== 'bool' && checked.type !== 'dyn')
+    throw mistake(what, `it is a ${checked.type}; a trigger needs one that is true or false`);
+  return (event) => {
+    try {
+      const timestamp = new Date(event.timestamp).toISOString();
+      return evaluate({ event: { ...(matchable(event) as object), timestamp } }) === true;
+    } catch {
+      return false;
+    }
+  };
+}
+
+function mistake(what: string, problem: string): ValidationError {
+  return new ValidationError(
+    `${what} cannot be used: ${problem}\nWrite it in CEL, with the variable event: event.data.priority > 5.`,
+    {
+      validationErrors: [{ path: 'triggers.expression', message: problem }],
+    },
+  );
+}
