@@ -358,8 +358,7 @@ export class Engine {
   ): Promise<(PollAnswer & { readonly conversational: boolean }) | undefined> {
     this.#assertOpen();
     const session = await this.#sessions.polling(sessionId);
-    if (session === undefined) return undefined;
-    await this.#sessions.heard(session);
+    if (session === undefined || !(await this.#sessions.heard(session))) return undefined;
     const { channel, conversational } = session;
     const answer = await channel.poll(
       { number: undefined, ...poll, wantsNews: conversational, waitMs: this.#pollMs },
@@ -552,7 +551,8 @@ export class Engine {
       deadlineAt: (runId, at) => this.#dueAt('deadlines', runId, at),
       sessionExpiresAt: (sessionId, at) => this.#dueAt('expiry', sessionId, at),
       sessionExpired: (sessionId) => {
-        this.logger.warn('worker is silent; its runs go to others', { workerId: sessionId });
+        if (!this.#sessions.hasLeft(sessionId))
+          this.logger.warn('worker is silent; its runs go to others', { workerId: sessionId });
         this.#dispatcher.detach(sessionId);
       },
       eventWaitBegun: (wait) => this.#matcher.eventWaitBegun(wait),

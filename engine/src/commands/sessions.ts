@@ -1,8 +1,8 @@
 // A worker's session: registered, kept alive by heartbeats, expired when it falls silent.
 //
-//   alive ──silence of leaseMs──► expired, leases being released ──none left──► expired, nothing due
-//     ▲                                        │                                        │
-//     └────────────────────────── heard of again (registers, polls, heartbeat) ─────────┘
+//   alive ──silence of leaseMs──► expired, leases being released ──none left──► gone
+//     ▲                                        │                                  (or at rest, where it lives inside an engine
+//     └── heard of again (polls, heartbeat) ───┘                                   process that may be heard of again)
 //
 //   S1. A run is leased only to a session that is alive, and the commit checks the session's row.
 //   S2. Leases are released only after the session is marked expired, and it stays due until none is left. So no lease is
@@ -66,13 +66,17 @@ export async function heartbeat(tx: Transaction, sessionId: string, ports: Comma
   return true;
 }
 
-/** Lets a session expire at `at` unless it is heard of before: its connection broke, or its engine process is gone. */
+/**
+ * Lets a session expire at `at` unless it is heard of before: its connection broke, or its engine process is gone.
+ * @param lostAt - When the connection broke: a worker that was heard of since, here or elsewhere, relies on its lease.
+ */
 export async function shortenSession(
   tx: Transaction,
-  { sessionId, at }: { readonly sessionId: string; readonly at: number },
+  { sessionId, at, lostAt }: { readonly sessionId: string; readonly at: number; readonly lostAt?: number },
   ports: CommandPorts,
 ): Promise<void> {
   const session = await tx.get(sessions, [sessionId]);
+  if (session !== null && lostAt !== undefined && session.heartbeatAt > lostAt) return;
   if (session === null || session.expired || session.expiresAt === null || session.expiresAt <= at) return;
   tx.update(sessions, { ...session, expiresAt: at });
   tx.afterCommit(() => ports.outside.sessionExpiresAt(sessionId, at));
@@ -96,6 +100,18 @@ export async function isSessionAlive(tx: Transaction, sessionId: string): Promis
   return session !== null && !session.expired;
 }
 
+/** Gives a session up for good: its worker said good-bye, or its engine process is gone. */
+export async function endSession(tx: Transaction, sessionId: string, ports: CommandPorts): Promise<void> {
+  const session = await tx.get(sessions, [sessionId]);
+  if (session === null) return;
+  if (session.expired && session.expiresAt === null) {
+    tx.delete(sessions, [sessionId]);
+    return;
+  }
+  tx.update(sessions, { ...session, engineId: null, expiresAt: Math.min(session.expiresAt ?? tx.now, tx.now) });
+  tx.afterCommit(() => ports.outside.sessionExpiresAt(sessionId, tx.now));
+}
+
 /** Marks a session expired whose time is over. True when its leases are to be released. */
 export async function expireSession(tx: Transaction, sessionId: string): Promise<boolean> {
   const session = await tx.get(sessions, [sessionId]);
@@ -104,13 +120,14 @@ export async function expireSession(tx: Transaction, sessionId: string): Promise
   return true;
 }
 
-/** Lets an expired session rest, once nothing is leased to it. True when nothing is left to do. */
+/** Removes an expired session, once nothing is leased to it; its worker registers anew if it comes back. True when nothing is left to do. */
 export async function finishExpiry(tx: Transaction, sessionId: string): Promise<boolean> {
   const session = await tx.get(sessions, [sessionId]);
   if (session === null || !session.expired || session.expiresAt === null) return true;
   const leased = await tx.scan({ table: runs, index: 'bySession', prefix: [sessionId], limit: 1 });
   if (leased.length > 0) return false;
-  tx.update(sessions, { ...session, expiresAt: null });
+  if (session.engineId === null) tx.delete(sessions, [sessionId]);
+  else tx.update(sessions, { ...session, expiresAt: null });
   return true;
 }
 

@@ -13,6 +13,7 @@ import {
 import type { CommandPorts } from '../commands/ports.ts';
 import { type Reader, resolutionsSince } from '../commands/resolutions.ts';
 import {
+  endSession,
   extendSession,
   heartbeat,
   type LeaseEnd,
@@ -73,8 +74,14 @@ export class Sessions {
   readonly #options: SessionsOptions;
   readonly #connected = new Map<string, ConnectedSession>();
   readonly #connecting = new Map<string, Promise<ConnectedSession>>();
+  /** Sessions that live inside this process, as they registered. */
+  readonly #own = new Map<
+    string,
+    { readonly env: string; readonly hello: WorkerHello; readonly transport: SessionTransport }
+  >();
   /** How many wakes each job's run had when its worker was last told of all. */
   readonly #told = new Map<string, number>();
+  readonly #left = new Set<string>();
   readonly #renewals = new Map<string, Timer>();
   #closed = false;
 
@@ -86,26 +93,25 @@ export class Sessions {
   async start(): Promise<void> {
     const { store, commit, commands, clock, engineId } = this.#options;
     const now = clock.now();
-    const known = await store.scan({ table: sessions, index: 'byExpiry', limit: Number.MAX_SAFE_INTEGER });
+    const known = await store.scan({ table: sessions, limit: Number.MAX_SAFE_INTEGER });
     for (const { row } of known) {
       const sessionId = row.id;
       if (row.engineId === null) {
         const at = now + RESTART_GRACE_MS;
         await commit.run('extendSession', undefined, (tx) => extendSession(tx, { sessionId, at }, commands));
       } else if (store.exclusive && row.engineId !== engineId) {
-        await commit.run('shortenSession', undefined, (tx) => shortenSession(tx, { sessionId, at: now }, commands));
+        await commit.run('endSession', undefined, (tx) => endSession(tx, sessionId, commands));
       }
     }
   }
 
   /** Ends what lives inside an engine process that is gone: its runs go to others at once. */
   async giveUpEngine(engineId: string): Promise<void> {
-    const { store, commit, commands, clock } = this.#options;
-    const known = await store.scan({ table: sessions, index: 'byExpiry', limit: Number.MAX_SAFE_INTEGER });
+    const { store, commit, commands } = this.#options;
+    const known = await store.scan({ table: sessions, limit: Number.MAX_SAFE_INTEGER });
     for (const { row } of known) {
       if (row.engineId !== engineId) continue;
-      const input = { sessionId: row.id, at: clock.now() };
-      await commit.run('shortenSession', undefined, (tx) => shortenSession(tx, input, commands));
+      await commit.run('endSession', undefined, (tx) => endSession(tx, row.id, commands));
     }
   }
 
@@ -156,7 +162,8 @@ export class Sessions {
   async renewInProcess(sessionId: string): Promise<boolean> {
     const { store, dispatcher } = this.#options;
     const connected = this.#connected.get(sessionId);
-    if (connected === undefined || this.#closed || !(await this.renew(sessionId))) return false;
+    if (connected === undefined || this.#closed) return false;
+    await this.#renewOwn(sessionId);
     if (!store.exclusive) await this.#revokeLost(sessionId, connected.channel);
     if (dispatcher.channel(sessionId) !== connected.channel) dispatcher.attach(connected.channel);
     return true;
@@ -169,15 +176,17 @@ export class Sessions {
 
   /** Ends a session of this process; what is leased to it goes to others. */
   async end(sessionId: string): Promise<void> {
-    const { dispatcher, commit, commands, clock } = this.#options;
+    const { dispatcher, commit, commands, logger } = this.#options;
     this.#renewals.get(sessionId)?.cancel();
     this.#renewals.delete(sessionId);
     dispatcher.detach(sessionId);
     const connected = this.#connected.get(sessionId);
     if (connected !== undefined && isPolling(connected)) connected.channel.close();
     this.#connected.delete(sessionId);
-    const at = clock.now();
-    await commit.run('shortenSession', undefined, (tx) => shortenSession(tx, { sessionId, at }, commands));
+    this.#own.delete(sessionId);
+    if (this.#left.size < 1_000) this.#left.add(sessionId);
+    logger.info('worker has left', { workerId: sessionId });
+    await commit.run('endSession', undefined, (tx) => endSession(tx, sessionId, commands));
   }
 
   /** The polling session of this id, taken up from the store when an earlier engine registered it. */
@@ -191,15 +200,20 @@ export class Sessions {
     return this.#connectPolling(found.row);
   }
 
-  /** The worker gave a sign of life. Its leases are renewed in the store now and then, not at every sign. */
-  async heard(connected: ConnectedSession): Promise<void> {
+  /**
+   * The worker gave a sign of life. Its leases are renewed in the store now and then, not at every sign.
+   * @returns false when the session has been removed: its worker must register anew.
+   */
+  async heard(connected: ConnectedSession): Promise<boolean> {
     connected.graceTimer?.cancel();
     connected.graceTimer = undefined;
     const { clock, dispatcher } = this.#options;
     // A session that was given up comes back: first it is alive again in the store, then it is given jobs.
     const isAttached = dispatcher.channel(connected.id) === connected.channel;
-    if (!isAttached || clock.now() - connected.renewedAt >= connected.leaseMs / 3) await this.renew(connected.id);
+    const isDue = !isAttached || clock.now() - connected.renewedAt >= connected.leaseMs / 3;
+    if (isDue && !(await this.renew(connected.id))) return false;
     if (!isAttached && this.#connected.get(connected.id) === connected) dispatcher.attach(connected.channel);
+    return true;
   }
 
   /** Renews the leases of a session. False when it is not registered. */
@@ -207,7 +221,14 @@ export class Sessions {
     const { commit, commands, clock } = this.#options;
     const connected = this.#connected.get(sessionId);
     if (connected !== undefined) connected.renewedAt = clock.now();
-    return commit.run('heartbeat', `session ${sessionId}`, (tx) => heartbeat(tx, sessionId, commands));
+    const renewed = await commit.run('heartbeat', `session ${sessionId}`, (tx) => heartbeat(tx, sessionId, commands));
+    if (!renewed) this.movedElsewhere(sessionId);
+    return renewed;
+  }
+
+  /** Whether a session that has come to its end said good-bye before. Asked once. */
+  hasLeft(sessionId: string): boolean {
+    return this.#left.delete(sessionId);
   }
 
   /** A connection that the worker keeps open broke: it is gone, or will be back at once. */
@@ -216,10 +237,11 @@ export class Sessions {
     if (connected === undefined || !connected.conversational || this.#closed) return;
     const { clock, commit, commands, settings, logger } = this.#options;
     connected.graceTimer?.cancel();
+    const lostAt = clock.now();
     connected.graceTimer = clock.setTimer(settings.reconnectMs, () => {
       connected.graceTimer = undefined;
       commit
-        .run('shortenSession', undefined, (tx) => shortenSession(tx, { sessionId, at: clock.now() }, commands))
+        .run('shortenSession', undefined, (tx) => shortenSession(tx, { sessionId, at: clock.now(), lostAt }, commands))
         .catch((error) =>
           logger.error('a lost worker could not be given up; its leases will expire', { sessionId, error }),
         );
@@ -254,7 +276,7 @@ export class Sessions {
     if (run?.row.leaseSession === sessionId) await this.#tellUnseen(run.row);
   }
 
-  /** Another engine serves this session now. */
+  /** This engine serves the session no longer: another one does, or it has been removed. */
   movedElsewhere(sessionId: string): void {
     const connected = this.#connected.get(sessionId);
     if (connected === undefined || !isPolling(connected)) return;
@@ -328,6 +350,7 @@ export class Sessions {
     const row = await commit.run('registerSession', `session ${hello.workerId}`, (tx) =>
       registerSession(tx, input, commands),
     );
+    if (own) this.#own.set(row.id, { env, hello, transport });
     if (transport === 'push') this.#keepRenewing(row);
     return row;
   }
@@ -338,6 +361,13 @@ export class Sessions {
     return isConversational(hello.capabilities) ? leaseMs : contractLeaseMs;
   }
 
+  /** Renews a session of this process; others that took it for dead may have removed it. */
+  async #renewOwn(sessionId: string): Promise<void> {
+    const own = this.#own.get(sessionId);
+    if (!(await this.renew(sessionId)) && own !== undefined && !this.#closed)
+      await this.#register(own.env, own.hello, own.transport);
+  }
+
   #keepRenewing(row: SessionRow): void {
     const { clock, logger } = this.#options;
     this.#renewals.get(row.id)?.cancel();
@@ -346,7 +376,9 @@ export class Sessions {
       clock.setTimer(row.leaseMs / 3, () => {
         if (this.#closed) return;
         this.#keepRenewing(row);
-        this.renew(row.id).catch((error) => logger.error('leases could not be renewed', { sessionId: row.id, error }));
+        this.#renewOwn(row.id).catch((error) =>
+          logger.error('leases could not be renewed', { sessionId: row.id, error }),
+        );
       }),
     );
   }

@@ -899,11 +899,16 @@ describe('a worker that falls silent', () => {
     expect((await engine.steps(runId)).map(({ output }) => output)).toEqual([1, 'fresh']);
   });
 
-  test('and is the only one gets no job until it is heard of again', async () => {
+  test('and is the only one gets no job until it has registered again, as the contract’s 404 tells it', async () => {
     const { engine, worker } = await openWithWorker({}, quick);
     const runId = await engine.start('go');
     const job = await worker.take();
     await engine.until(runId, 'pending');
+    await eventually(
+      async () => (await engine.call('GET', `/api/v1/workers/${worker.id}/jobs?available=1`)).status,
+      (status) => status === 404,
+    );
+    await worker.register();
     const again = await worker.take();
     expect(again.run_id).toBe(runId);
     expect(again.execution_seq).toBe((job.execution_seq ?? 0) + 1);
