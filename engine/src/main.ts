@@ -2,7 +2,7 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { IronflowError, ValidationError } from '@ironflow/core';
+import { IronflowError, isIronflowError, ValidationError } from '@ironflow/core';
 import { type JobHandlers, type LocalEngine, parseFunctionRegistration, type WorkerHello } from '@ironflow/core/wire';
 import { Auditor } from './doctor/auditor.ts';
 import { examineAll, type Finding } from './doctor/index.ts';
@@ -39,6 +39,9 @@ export interface CreateEngineOptions extends StoreOptions, EngineSettings {
   readonly insecure?: boolean | undefined;
 }
 
+/** How long an engine that starts waits for its database, in milliseconds; and its pause between tries. */
+const DATABASE_MS = 30_000;
+const DATABASE_PAUSE_MS = 500;
 /** Default time between two audits, in milliseconds. */
 const AUDIT_MS = 900_000;
 
@@ -71,23 +74,8 @@ export interface EmbeddedEngine extends LocalEngine {
  * const worker = createWorker({ functions: [processOrder], engine });
  */
 export async function createEngine(options: CreateEngineOptions = {}): Promise<EmbeddedEngine> {
-  const store = await openStore(options);
   const logger = options.logger ?? silentLogger;
-  let engine: Engine;
-  try {
-    await store.migrate();
-    engine = new Engine({
-      store,
-      clock: systemClock,
-      ids: createIds(),
-      logger,
-      settings: options,
-    });
-    await engine.start();
-  } catch (error) {
-    await store.close();
-    throw error;
-  }
+  const { store, engine } = await startEngine(options, logger);
   const { apiKeys = [], insecure = false, auditMs = AUDIT_MS } = options;
   const auditor = new Auditor({ store, clock: systemClock, logger, everyMs: auditMs });
   if (auditMs > 0) auditor.start();
@@ -119,6 +107,30 @@ export async function createEngine(options: CreateEngineOptions = {}): Promise<E
       engine.connectWorker(environment, hello, handlers),
     fetch: (path, init) => answerFetch(local, path, init),
   };
+}
+
+/** Opens the store and starts an engine on it. A database that does not answer gets some time to come back. */
+async function startEngine(
+  options: CreateEngineOptions,
+  logger: Logger,
+): Promise<{ readonly store: Store; readonly engine: Engine }> {
+  const giveUpAt = systemClock.now() + DATABASE_MS;
+  for (;;) {
+    const store = await openStore(options);
+    const engine = new Engine({ store, clock: systemClock, ids: createIds(), logger, settings: options });
+    try {
+      await store.migrate();
+      await engine.start();
+      return { store, engine };
+    } catch (error) {
+      await engine.close().catch(() => {}); // it may have begun to work
+      await store.close();
+      const mayComeBack = !store.exclusive && isIronflowError(error) && error.code === 'UNAVAILABLE';
+      if (!mayComeBack || systemClock.now() >= giveUpAt) throw error;
+      logger.warn('the database does not answer; trying again', { error });
+      await new Promise<void>((resolve) => systemClock.setTimer(DATABASE_PAUSE_MS, resolve));
+    }
+  }
 }
 
 export interface Doctor {
