@@ -3,7 +3,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import type { IronflowClient, IronflowFunction, Run } from '../../src/index.ts';
+import type { InvokeError, IronflowClient, IronflowFunction, Run } from '../../src/index.ts';
 import { createFunction, NonRetryableError } from '../../src/index.ts';
 
 export interface BehaviourHarness {
@@ -275,6 +275,38 @@ export function describeBehaviour(transport: string, open: () => Promise<Behavio
       });
       const { runId } = run.output as { runId: string };
       expect(await finish(runId)).toMatchObject({ status: 'completed', output: { doubled: 16 } });
+    });
+
+    test('calling a function that nobody registered throws an InvokeError with its id', async () => {
+      const fn = define(async ({ step }) =>
+        step
+          .invoke('nobody', {})
+          .catch((error: InvokeError) => [error.name, error.code, error.functionId, error.message]),
+      );
+      await harness.provide([fn]);
+      const { output } = await finish(await start(fn));
+      expect(output).toEqual(['InvokeError', 'INVOKE_FAILED', 'nobody', expect.stringContaining('"nobody"')]);
+    });
+
+    test('a run that fails by a step says which, and what its body threw', async () => {
+      const fn = define(async ({ step }) => {
+        await step.run('pay', () => {
+          throw Object.assign(new NonRetryableError('declined'), { code: 'CARD_DECLINED' });
+        });
+      });
+      await harness.provide([fn]);
+      const { status, error } = await finish(await start(fn));
+      expect([status, error]).toMatchObject([
+        'failed',
+        {
+          code: 'STEP_FAILED',
+          message: 'declined',
+          details: {
+            stepName: 'pay',
+            cause: { name: 'NonRetryableError', code: 'CARD_DECLINED', message: 'declined' },
+          },
+        },
+      ]);
     });
 
     test('data that does not fit the schema fails the run and names the paths', async () => {

@@ -437,6 +437,37 @@ describe('a body', () => {
     expect(calls).toEqual(['flaky 1', 'a', 'b', 'flaky 2']);
   });
 
+  test('that is to be tried again is not, once the handler has failed and the end is on its way', async () => {
+    const calls: unknown[] = [];
+    const ended = Promise.withResolvers<void>();
+    const stepId = 'run_1:flaky:0';
+    const run = await execute(
+      (step) => {
+        step.run('flaky', ({ attempt }) => {
+          calls.push(attempt);
+          throw new Error('again');
+        });
+        return step.run('fatal', () => {
+          throw new NonRetryableError('no');
+        });
+      },
+      {
+        answer: async ({ end, records }) => {
+          if (end !== undefined) await ended.promise;
+          const retries = records.some((record) => record.stepId === stepId) ? [{ stepId, attempt: 2, dueAt: 0 }] : [];
+          return accepted({ ended: end !== undefined, retries });
+        },
+      },
+    );
+    expect(run.reports.at(-1)?.end?.status).toBe('failed');
+    run.execution.resolve({ kind: 'retry', wake: 1, stepId, attempt: 2 });
+    await run.settle();
+    ended.resolve();
+    await run.settle();
+    expect(calls).toEqual([1]);
+    expect(run.outcome()).toMatchObject({ status: 'failed' });
+  });
+
   test('that takes longer than its timeout fails its attempt, and its signal aborts', async () => {
     let signal: AbortSignal | undefined;
     let caught: unknown;

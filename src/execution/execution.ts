@@ -211,7 +211,8 @@ export class Execution {
       this.#attempts.set(stepId, attempt);
       const parked = this.#parked.get(stepId);
       this.#parked.delete(stepId);
-      parked?.retry?.(attempt);
+      // The end may be on its way already: a body that started now would be on no record.
+      if (this.#end === undefined) parked?.retry?.(attempt);
     } else {
       const { entry } = resolution;
       const parked = this.#parked.get(entry.stepId);

@@ -45,7 +45,8 @@ function isErrorLike(thrown: unknown): thrown is ErrorLike {
 }
 
 function failureFromError(error: ErrorLike): Failure {
-  const details = isIronflowError(error) && error.details ? detailsFrom(error.details) : undefined;
+  const said = error instanceof StepError ? ofStep(error) : isIronflowError(error) ? error.details : undefined;
+  const details = said && detailsFrom(said);
   const { stack, code, retryAfterMs } = error;
   return {
     name: cut(String(error.name)),
@@ -56,6 +57,15 @@ function failureFromError(error: ErrorLike): Failure {
     ...(details && { details }),
     ...(isDelay(retryAfterMs) && { retryAfterMs: Math.min(retryAfterMs, durationMsMax) }),
   };
+}
+
+/** A step's failure that nobody caught: which step it was, and what its body threw. */
+function ofStep({ stepId, stepName, details, cause }: StepError): Readonly<Record<string, unknown>> {
+  const thrown =
+    isErrorLike(cause) && typeof cause.code === 'string'
+      ? { name: cut(String(cause.name)), code: cut(cause.code), message: cut(String(cause.message)) }
+      : undefined;
+  return { ...details, stepId, stepName, ...(thrown && { cause: details?.['cause'] ?? thrown }) };
 }
 
 const isDelay = (value: unknown): value is number => typeof value === 'number' && value >= 0;

@@ -123,7 +123,7 @@ describe('wrong use', () => {
           depth === 0 ? s.run('x', () => 1) : s.parallel('p'.repeat(250), [(inner) => nest(inner, depth - 1)]);
         return nest(step, 9);
       },
-      /longer than 2048 characters/,
+      /longer than 2048 bytes/,
     ],
   ])('%s is a rejection that says what to do', async (_, call, message) => {
     const { outcome, run } = await outcomeOf(call);

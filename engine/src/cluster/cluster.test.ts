@@ -4,7 +4,7 @@ import { capabilities, parseFunctionRegistration } from '@ironflow/core/wire';
 import { expect, onTestFinished, test } from 'vitest';
 import { createFunction, registrationOf } from '../../../src/function/index.ts';
 import { MemoryStore } from '../store/memory/index.ts';
-import { engines } from '../store/tables.ts';
+import { engines, sessions } from '../store/tables.ts';
 import { env, openTestEngine, type TestEngine, VirtualClock } from '../test-support/index.ts';
 
 /** A shared store of which notifications can be kept from arriving. */
@@ -142,6 +142,32 @@ test('a worker that another engine found dead does not keep runs of its version 
   const poll = engine.poll('new', { available: 1, draining: false, number: 1 }, new AbortController().signal);
   await clock.advance(21_000);
   expect((await poll)?.jobs.map(({ runId }) => runId)).toEqual(runIds);
+});
+
+test('a worker whose connection broke and that is heard of at another engine keeps its leases', async () => {
+  const { store, clock, members } = await openCluster(2);
+  const { engine } = member(members, 0);
+  await engine.registerWorker(env, {
+    workerId: 'mover',
+    hostname: 'test',
+    functionIds: [],
+    functionVersions: {},
+    jobsMax: 1,
+    labels: {},
+    version: { sdk: '', runtime: '' },
+    capabilities: [...capabilities],
+  });
+  const broken = new AbortController();
+  const poll = engine.poll('mover', { available: 1, draining: false, number: 1 }, broken.signal);
+  await clock.settle();
+  store.deaf = true; // the first engine does not hear where its worker went
+  broken.abort();
+  await poll;
+  await clock.advance(1_000);
+  await member(members, 1).engine.heartbeat('mover', [], 1);
+  await clock.advance(20_000);
+  const [session] = await store.get(sessions, [['mover']]);
+  expect(session?.row.expired).toBe(false);
 });
 
 test('the last engine takes up what one that left had queued, though no news of it came', async () => {

@@ -2,6 +2,7 @@ import {
   type EventMatch,
   encodeJson,
   FunctionNotFoundError,
+  InvokeError,
   isIronflowError,
   jsonNull,
   resolveEventMatch,
@@ -22,6 +23,12 @@ import { eventText, firstFittingEvent } from './event-waits.ts';
 import type { CommandPorts } from './ports.ts';
 import { startRun } from './start-runs.ts';
 import { blankWait, recordMetWait, type WaitOutcome } from './waits.ts';
+
+/** How a call of a function that nobody registered fails. */
+function notFound(functionId: string): InvokeError {
+  const { name, code, message } = new FunctionNotFoundError(functionId);
+  return new InvokeError(message, { details: { functionId, cause: { name, code, message } } });
+}
 
 export interface BegunWait {
   readonly run: RunRow;
@@ -128,7 +135,11 @@ class WaitToBegin {
     const tx = this.#tx;
     const { env, id: runId } = this.#run;
     const fn = (await this.#ports.functions.current(tx, env)).get(request.functionId);
-    if (fn === undefined) return this.#failed(request.kind, new FunctionNotFoundError(request.functionId));
+    if (fn === undefined)
+      return this.#failed(
+        request.kind,
+        this.#failable ? notFound(request.functionId) : new FunctionNotFoundError(request.functionId),
+      );
     const input = payloadText(request.input);
     const event: JobEvent = {
       id: tx.newId('evt'),
