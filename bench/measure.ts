@@ -41,10 +41,13 @@ export async function measure(target: Target, sizes: Sizes): Promise<Figure[]> {
 
   for (let repeat = 0; repeat < repeats; repeat++) {
     const cpuBefore = target.cpuSeconds();
+    const tripsBefore = target.roundTrips?.();
     const startedAt = performance.now();
     await pool(runs, inFlight, () => call(target, 10));
     const seconds = (performance.now() - startedAt) / 1_000;
     note(`durable steps/s (10-step runs, ${inFlight} in flight)`, '/s', (runs * 10) / seconds);
+    if (tripsBefore !== undefined)
+      note('round trips a step', '', ((target.roundTrips?.() ?? 0) - tripsBefore) / (runs * 10));
     for (const [role, used] of Object.entries(target.cpuSeconds())) {
       note(`cores used meanwhile: ${role}`, '', (used - (cpuBefore[role] ?? 0)) / seconds);
     }

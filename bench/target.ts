@@ -9,6 +9,8 @@ export interface Target {
   flat(): Promise<{ readonly step10: number; readonly step1000: number }>;
   /** CPU seconds used so far, by role. */
   cpuSeconds(): Record<string, number>;
+  /** Messages sent to the database so far, where it is on the other end of a connection. */
+  roundTrips?(): number | undefined;
   close(): Promise<void>;
 }
 

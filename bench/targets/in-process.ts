@@ -1,5 +1,6 @@
 import { createEngine } from '@ironflow/engine';
 import { createClient, createWorker } from '@ironflow/node';
+import { PostgresStore } from '../../engine/src/store/postgres/index.ts';
 import { ownCpuSeconds, until } from '../children.ts';
 import { flat, steps } from '../functions.ts';
 import type { BenchStore } from '../stores.ts';
@@ -17,6 +18,10 @@ export async function openInProcess(store: BenchStore): Promise<Target> {
     run: async (input) => (await client.emitSync('bench.steps', input, { timeout: 120_000 })).output,
     flat: async () =>
       (await client.emitSync<{ step10: number; step1000: number }>('bench.flat', {}, { timeout: 120_000 })).output,
+    roundTrips: () => {
+      const { store: opened } = engine.engine;
+      return opened instanceof PostgresStore ? opened.stats.flushes : undefined;
+    },
     cpuSeconds: () => ({ all: ownCpuSeconds() }),
     async close() {
       await worker.stop();

@@ -46,6 +46,7 @@ export class Checker {
   /** How a run had ended when a caller was told. */
   readonly #toldEnds = new Map<string, string>();
   #calmAt: number | undefined;
+  #hadRuns = false;
 
   constructor({ now, skewMs = 0, toleratedSkewMs = 0 }: CheckerOptions) {
     this.now = now;
@@ -60,6 +61,11 @@ export class Checker {
       calmAt: () => this.#calmAt,
       report,
     });
+  }
+
+  /** Whether there ever was a run. */
+  get hadRuns(): boolean {
+    return this.#hadRuns;
   }
 
   get starts(): number {
@@ -137,6 +143,7 @@ export class Checker {
   }
 
   #runChanged(before: RunRow | undefined, row: RunRow): void {
+    this.#hadRuns = true;
     if (before === undefined || isEnded(before) !== isEnded(row)) this.mirror.openRuns += isEnded(row) ? -1 : 1;
     if (before !== undefined && isEnded(before)) {
       this.#violated('a run that has ended never changes', `${row.id} from ${before.status} to ${row.status}`);

@@ -156,7 +156,13 @@ export class Cluster {
   /** How wrong a clock is from now on. */
   drawOffset(): number {
     const { skewMs } = this.options;
-    return skewMs === 0 ? 0 : this.random.int(-skewMs, skewMs);
+    return this.faults.clockJumpMs === 0 ? 0 : this.random.int(-skewMs, skewMs);
+  }
+
+  /** As a time server does: clocks that differ by more than a lease for good would end every lease as it is renewed. */
+  setClocksRight(): void {
+    for (const { process } of [...this.engines(), ...this.#workers])
+      process.setOffset(this.options.planted.clockAheadMs ?? 0);
   }
 
   /**

@@ -83,7 +83,7 @@ export class Mirror {
   }
 }
 
-export const stepKey = (runId: string, stepId: string) => `${runId} ${stepId}`;
+const stepKey = (runId: string, stepId: string) => `${runId} ${stepId}`;
 export const versionKey = (functionId: unknown, version: unknown) => `${functionId} ${version}`;
 export const isPutOf = (writeSet: WriteSet, table: Table) => writeSet.puts.some((put) => put.table === table);
 const none: ReadonlyMap<string, WaitRow> = new Map();

@@ -24,6 +24,7 @@ import {
   steps,
   waits,
 } from '../src/store/tables.ts';
+import type { Faults } from './cluster.ts';
 import type { Random } from './random.ts';
 
 /** What a store does wrong. */
@@ -47,6 +48,8 @@ export interface PlantedBug extends PlantedStore {
   /** No engine hears of another. */
   readonly losesNews?: boolean;
   readonly engines?: number;
+  /** Faults without which it would seldom show. */
+  readonly faults?: Partial<Faults>;
 }
 
 export interface BugDescription {
@@ -133,16 +136,20 @@ export const plantedBugs: readonly BugDescription[] = [
     plant: () => ({ claim: (claim) => ({ ...claim, increment: [] }) }),
   },
   {
-    name: 'a claim does not look whether the session is alive',
+    name: 'a claim gives runs to a session that has expired',
     promise: 3,
     caughtAs: ['a lease is given only to a session that is alive'],
     plant: () => {
-      // It goes by the session as it was: guards are dropped, and expiry is not seen.
+      let expired: string | undefined;
       return {
-        engines: 3,
-        claim: (claim) => ({ ...claim, guards: [] }),
-        writeSets: async (writeSets) =>
-          writeSets.map((one) => ({ ...one, guards: one.guards.filter(({ table }) => table !== sessions) })),
+        writeSets: async (writeSets) => {
+          for (const { puts } of writeSets) {
+            const put = puts.find(({ table, row }) => table === sessions && row['expired'] === true);
+            if (put !== undefined) expired = String(put.row['id']);
+          }
+          return [...writeSets];
+        },
+        claim: (claim) => (expired === undefined ? claim : { ...claim, set: { ...claim.set, leaseSession: expired } }),
       };
     },
   },
@@ -150,10 +157,11 @@ export const plantedBugs: readonly BugDescription[] = [
     name: 'a worker does not watch its leases',
     promise: 4,
     caughtAs: [
+      'a body starts under a lease that stands',
       'a completed step is never started again',
       'a body starts again only after its lease ended or its failure was reported',
     ],
-    plant: () => ({ ignoresLeases: true }),
+    plant: () => ({ ignoresLeases: true, faults: { workerLifeMs: 4_000, freeze: 0.9, networkMs: 100 } }),
   },
   {
     name: 'failed attempts are not kept',

@@ -47,7 +47,7 @@ const READ_MS = 900;
  * Clocks of engines that differ by no more than a third of the lease time leave workers sure of their leases (`LeaseWatch`): two
  * clocks wrong by a sixth each.
  */
-export const toleratedSkewMs = 1_000;
+const toleratedSkewMs = 1_000;
 
 export async function simulate({ seed, trace, plant }: SimulationOptions): Promise<SimulationResult> {
   const random = new Random(seed);
@@ -83,6 +83,7 @@ export async function simulate({ seed, trace, plant }: SimulationOptions): Promi
 
   const deadline = startedAt + HORIZON_MS;
   clock.setTimer(STORM_MS, () => {
+    cluster.setClocksRight();
     cluster.faults = { ...calm, store: { ...calm.store, loseNews: planted.losesNews === true ? 1 : 0 } };
     cluster.trace('the storm is over');
     checker.calm();
@@ -124,7 +125,7 @@ function followLog(cluster: Cluster, clock: VirtualClock): void {
   });
 }
 
-export async function stateOf(cluster: Cluster, rows: readonly RunRow[]): Promise<string[]> {
+async function stateOf(cluster: Cluster, rows: readonly RunRow[]): Promise<string[]> {
   const all = { limit: 1_000_000 };
   const [openWaits, known] = [
     await cluster.store.stored.scan({ table: waits, ...all }),
@@ -190,5 +191,6 @@ function drawFaults(random: Random, skewMs: number, planted: PlantedBug): Faults
     workerLifeMs: random.chance(0.4) ? 0 : random.int(2_000, 30_000),
     freeze: random.chance(0.5) ? 0 : 0.5,
     clockJumpMs: skewMs === 0 ? 0 : 6_000,
+    ...planted.faults,
   };
 }

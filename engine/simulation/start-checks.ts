@@ -5,6 +5,7 @@
 //   A4. At the end each start is covered: it ended its step; or it failed on record; or its lease was lost on record; or its run was
 //       ended over its head (cancelled, out of time).
 
+import { isEnded } from '../src/kernel/run.ts';
 import type { Mirror } from './mirror.ts';
 import type { Report } from './violation.ts';
 
@@ -54,6 +55,12 @@ export class StartChecks {
       this.#report(
         'a body starts again only after its lease ended or its failure was reported',
         `${stepId} under fence ${fence} on ${worker}, when it had started under a later one`,
+      );
+    }
+    if (this.#clocksAgree && run !== undefined && !isEnded(run) && (run.status !== 'running' || run.fence !== fence)) {
+      this.#report(
+        'a body starts under a lease that stands',
+        `${stepId} under fence ${fence} on ${worker}; the run is ${run.status} under ${run.fence}`,
       );
     }
     if (attempt > 1 && !this.#failed(runId, stepId, attempt - 1)) {

@@ -23,12 +23,14 @@ export class FunctionCatalog {
     const cached = this.#environments.get(env);
     if (cached?.changes === registry.changes) return cached.index;
     const rows = await tx.scan({ table: functions, prefix: [env], limit: Number.MAX_SAFE_INTEGER });
+    // A scan may show a change that is on its way and then fails. So each row is guarded, and the copy kept once that was checked.
+    for (const { id } of rows) await tx.get(functions, [env, id]);
     const index = new TriggerIndex(
       rows
         .filter(({ status }) => status === 'active')
         .map(({ version, definition }): RegisteredFunction => ({ version, definition: JSON.parse(definition) })),
     );
-    this.#environments.set(env, { changes: registry.changes, index });
+    tx.afterCommit(() => this.#environments.set(env, { changes: registry.changes, index }));
     return index;
   }
 

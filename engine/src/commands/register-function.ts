@@ -96,13 +96,8 @@ async function versionFor(tx: Transaction, env: string, definition: FunctionDefi
   return version;
 }
 
-/**
- * The number is drawn and not counted: what a change that then fails was seen as by other commands must not pass for the change
- * that another engine makes in its place (FunctionCatalog).
- */
 async function noteChange(tx: Transaction, env: string): Promise<void> {
   const registry = await tx.get(registries, [env]);
-  const changed = { env, changes: tx.newNumber() };
-  if (registry === null) tx.insert(registries, changed);
-  else tx.update(registries, changed);
+  if (registry === null) tx.insert(registries, { env, changes: 1 });
+  else tx.update(registries, { env, changes: registry.changes + 1 });
 }

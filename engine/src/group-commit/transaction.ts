@@ -64,11 +64,6 @@ export class Transaction {
     return this.#ports.ids.token();
   }
 
-  /** A whole number that nobody else draws. */
-  newNumber(): number {
-    return this.#ports.ids.number();
-  }
-
   /** The row, or null. The commit checks that it is still so. */
   async get<R extends Row>(table: Table<R>, key: Key): Promise<R | null> {
     const text = keyText(key);
