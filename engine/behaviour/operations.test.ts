@@ -153,18 +153,20 @@ describe('backup and restore', () => {
     expect(await findings({ dataDir: restored })).toEqual([]);
   });
 
-  test('of PostgreSQL, by pg_dump while the engine works', async () => {
+  const [dumper, restorer] = [postgresProgram('pg_dump'), postgresProgram('psql')];
+  // The package that stands in for an installation has neither program.
+  test.skipIf(!dumper || !restorer)('of PostgreSQL, by pg_dump while the engine works', async () => {
     const schema = server.freshSchema();
     const before = await open({ store: postgres('postgres', schema) });
     const runIds = await fill(before);
     const dump = join(directory(), 'dump.sql');
-    execFileSync(postgresProgram('pg_dump'), ['--schema', schema, '--file', dump, server.url]);
+    execFileSync(dumper ?? '', ['--schema', schema, '--file', dump, server.url]);
     expect(existsSync(dump)).toBe(true);
     await before.close();
 
     await server.query('CREATE DATABASE restored');
     const url = server.url.replace(/\/postgres$/, '/restored');
-    execFileSync(postgresProgram('psql'), ['--quiet', '--set', 'ON_ERROR_STOP=1', '--file', dump, url], {
+    execFileSync(restorer ?? '', ['--quiet', '--set', 'ON_ERROR_STOP=1', '--file', dump, url], {
       stdio: 'pipe',
     });
     const store = postgres('restored', schema);
