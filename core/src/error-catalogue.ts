@@ -62,6 +62,9 @@ export const errorCatalogue = {
   STORE_LOCKED: entry(false, 500),
   STORE_NEWER: entry(false, 500),
   PORT_IN_USE: entry(false, 500),
+  // A move between stores.
+  MOVE_REFUSED: entry(false, 500),
+  MOVE_FAILED: entry(false, 500),
 } as const satisfies Record<string, CatalogueEntry>;
 
 export type ErrorCode = keyof typeof errorCatalogue;

@@ -125,7 +125,7 @@ async function startEngine(
     } catch (error) {
       await engine.close().catch(() => {}); // it may have begun to work
       await store.close();
-      const mayComeBack = !store.exclusive && isIronflowError(error) && error.code === 'UNAVAILABLE';
+      const mayComeBack = !store.exclusive && isIronflowError(error) && error.code === 'UNAVAILABLE' && error.retryable;
       if (!mayComeBack || systemClock.now() >= giveUpAt) throw error;
       logger.warn('the database does not answer; trying again', { error });
       await new Promise<void>((resolve) => systemClock.setTimer(DATABASE_PAUSE_MS, resolve));

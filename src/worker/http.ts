@@ -12,6 +12,9 @@ export interface HttpOptions {
   readonly headers: Readonly<Record<string, string>>;
 }
 
+/** How long the engine may take for an answer that it does not hold back, in milliseconds. */
+const ANSWER_MS = 15_000;
+
 /** Calls the engine over connections that are kept open. */
 export class Http {
   readonly #base: URL;
@@ -29,9 +32,20 @@ export class Http {
     this.#request = secure ? httpsRequest : httpRequest;
   }
 
-  /** @throws {ConnectionError} when no whole answer came. */
-  call(method: string, path: string, body: string | undefined, signal: AbortSignal): Promise<HttpAnswer> {
+  /**
+   * @param limitMs - How long to wait for the answer. An engine that is frozen keeps its connections: another one may be reached
+   *   over a new one.
+   * @throws {ConnectionError} when no whole answer came.
+   */
+  call(
+    method: string,
+    path: string,
+    body: string | undefined,
+    stopped: AbortSignal,
+    limitMs = ANSWER_MS,
+  ): Promise<HttpAnswer> {
     return new Promise((resolve, reject) => {
+      const signal = AbortSignal.any([stopped, AbortSignal.timeout(limitMs)]);
       const fail = (error: unknown) =>
         reject(
           new ConnectionError(`The engine at ${this.#base.origin} could not be reached: ${reasonOf(error)}`, {

@@ -47,6 +47,8 @@ export interface PollingOptions {
   readonly logger: Logger;
 }
 
+/** Longer than any engine holds a poll, in milliseconds. */
+const POLL_MS_MAX = 45_000;
 const RECONNECT_MS_FIRST = 100;
 /** Pause after a poll that brought nothing, where the engine does not hold polls, in milliseconds. */
 const EMPTY_POLL_MS = 1_000;
@@ -186,6 +188,7 @@ export class PollingTransport implements Transport {
         this.#path(`jobs${query}`),
         undefined,
         AbortSignal.any([aborted.signal, this.#stopped.signal]),
+        POLL_MS_MAX,
       );
     } catch (error) {
       if (aborted.signal.aborted && !this.#stopped.signal.aborted) return true; // given up for a newer poll

@@ -1,6 +1,6 @@
-// npm run simulate:crashes                        every scenario, every commit, and up to 1,000 second faults each
-// npm run simulate:crashes -- --pairs 100000      more of the second faults
-// npm run simulate:crashes -- --scenario sleep --plan 7:after,12:lost    one of them, with its trace
+// npm run enumerate                        every scenario, every commit, and up to 1,000 second faults each
+// npm run enumerate -- --pairs 100000      more of the second faults
+// npm run enumerate -- --scenario sleep --plan 7:after,12:lost    one of them, with its trace
 
 import { parseArgs } from 'node:util';
 import type { PlannedFault } from '../faulty-store.ts';
@@ -40,7 +40,7 @@ if (values.plan !== undefined) {
     for (const { plan, message } of failures.slice(0, 5)) {
       const text = plan.map((one) => one.join(':')).join(',');
       console.log(
-        `  ${message}\n  replay: npm run simulate:crashes -- --scenario ${JSON.stringify(scenario.name)} --plan ${text}`,
+        `  ${message}\n  replay: npm run enumerate -- --scenario ${JSON.stringify(scenario.name)} --plan ${text}`,
       );
     }
     totals.writes += writes;

@@ -26,7 +26,8 @@ export class StoreNewerError extends IronflowError {
 /** The database cannot be reached or refuses to work at the moment. What was being committed may or may not be stored. */
 export class StoreUnavailableError extends IronflowError {
   override name = 'StoreUnavailableError';
-  constructor(message: string, cause?: unknown) {
-    super(message, { code: 'UNAVAILABLE', cause });
+  /** @param lasting - Whether trying again cannot help: the credentials are wrong, a right is missing. */
+  constructor(message: string, cause?: unknown, lasting = false) {
+    super(message, { code: 'UNAVAILABLE', cause, ...(lasting && { retryable: false }) });
   }
 }

@@ -6,7 +6,7 @@
 import pg from 'pg';
 import type { Clock } from '../../ports/clock.ts';
 import { StoreUnavailableError } from '../errors.ts';
-import { isLost } from './failures.ts';
+import { isLasting, isLost } from './failures.ts';
 import type { Statement } from './sql.ts';
 import { type Parameter, readerOf } from './values.ts';
 
@@ -237,7 +237,7 @@ export class Lane {
         return connection;
       } catch (error) {
         if (connection !== undefined && !connection.lost) await connection.close();
-        if (!mayPass(error) || clock.now() + delayMs > giveUpAt) throw unreachable(this.#options.url, error);
+        if (isLasting(error) || clock.now() + delayMs > giveUpAt) throw unreachable(this.#options.url, error);
       }
       await sleep(clock, delayMs);
     }
@@ -248,17 +248,12 @@ export function sleep(clock: Clock, delayMs: number): Promise<void> {
   return new Promise((resolve) => clock.setTimer(delayMs, resolve));
 }
 
-/** A wrong password or database name stays wrong; a server that starts, stops or is full will be there again. */
-function mayPass(error: unknown): boolean {
-  const code = error instanceof pg.DatabaseError ? (error.code ?? '') : '';
-  return !/^(28|3D|42)/.test(code);
-}
-
 function unreachable(url: string, error: unknown): StoreUnavailableError {
   const reason = error instanceof AggregateError ? error.errors.map(messageOf).join('; ') : messageOf(error);
   return new StoreUnavailableError(
     `PostgreSQL at ${placeOf(url)} cannot be reached: ${reason}. Check the address, the credentials and that the server runs.`,
     error,
+    isLasting(error),
   );
 }
 

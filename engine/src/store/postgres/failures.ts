@@ -26,6 +26,11 @@ export function isRetryable(error: unknown): boolean {
   return isTaken(error) || ['40001', '40P01', '55P03'].includes(codeOf(error));
 }
 
+/** A wrong password or database name stays wrong, and so does a right that is missing; a server that starts, stops or is full passes. */
+export function isLasting(error: unknown): boolean {
+  return /^(28|3D|42)/.test(codeOf(error));
+}
+
 /** A statement of a transaction in which an earlier one failed: the earlier error says why. */
 export function isAftermath(error: unknown): boolean {
   return codeOf(error) === '25P02'; // in_failed_sql_transaction
@@ -41,5 +46,6 @@ export function unavailable(error: unknown, outcome = ''): StoreUnavailableError
       ? `The connection to PostgreSQL was lost: ${reason}.${outcome} Check that the server runs; the store connects again by itself.`
       : `PostgreSQL refused a statement: ${reason} (SQLSTATE ${code}).${outcome}`,
     error,
+    isLasting(error),
   );
 }

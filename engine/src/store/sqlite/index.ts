@@ -115,7 +115,16 @@ export class SqliteStore implements Store {
   notify(): void {}
 
   async backup(path: string): Promise<void> {
-    await backupDatabase(this.#db, path);
+    // Over a connection that has begun to read: it sees the database as it is now, however much is written meanwhile. (A copy over
+    // one that has not starts over at every commit of another process.)
+    const reader = new DatabaseSync(this.path, { readOnly: true });
+    try {
+      reader.exec('BEGIN');
+      reader.prepare('SELECT count(*) FROM sqlite_schema').get();
+      await backupDatabase(reader, path);
+    } finally {
+      reader.close();
+    }
   }
 
   async close(): Promise<void> {

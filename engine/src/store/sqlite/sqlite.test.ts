@@ -131,3 +131,27 @@ test('a reader refuses a database that is yet to be migrated', async () => {
   await expect(reader.migrate()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   await reader.close();
 });
+
+test('a backup comes to its end while commits go on without a pause', async () => {
+  const path = directory();
+  const store = await open(path);
+  const body = JSON.stringify('x'.repeat(100_000));
+  for (let i = 0; i < 200; i++) await store.commit([writeSet({ puts: [insert(item(`large-${i}`, { body }))] })]);
+  let done = false;
+  const writing = (async () => {
+    for (let i = 0; !done; i++) {
+      await store.commit([writeSet({ puts: [insert(item(`small-${i}`))] })]);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  })();
+  const copy = join(directory(), 'copy.db');
+  const reader = new SqliteStore({ directory: path, migrations, readOnly: true });
+  await reader.backup(copy);
+  done = true;
+  await writing;
+  await reader.close();
+  await store.close();
+  const copied = new DatabaseSync(copy, { readOnly: true });
+  expect(copied.prepare("SELECT count(*) AS n FROM items WHERE id LIKE 'large-%'").get()).toEqual({ n: 200 });
+  copied.close();
+});
