@@ -20,9 +20,12 @@ export interface CachedRow {
 export class RowCache {
   readonly #rows = new Map<string, CachedRow>();
   readonly #size: number;
+  /** Where the search for a row to evict goes on. */
+  #hand: MapIterator<[string, CachedRow]>;
 
   constructor(size: number) {
     this.#size = size;
+    this.#hand = this.#rows.entries();
   }
 
   get(table: Table, key: string): CachedRow | undefined {
@@ -79,15 +82,21 @@ export class RowCache {
     this.#rows.set(name, row);
   }
 
-  /** The Map holds rows in the order they came; the oldest few go, which is near enough to the least used. */
+  /**
+   * The Map holds rows in the order they came; the oldest goes, which is near enough to the least used. The hand stays where it was:
+   * from the front it would go over the places of all that went before, each time.
+   */
   #evictOldest(): void {
-    let tries = 0;
-    for (const [name, row] of this.#rows) {
-      if (row.pendingWrites === 0) {
-        this.#rows.delete(name);
-        return;
+    for (let tries = 0; tries < 100; tries++) {
+      const next = this.#hand.next();
+      if (next.done) {
+        this.#hand = this.#rows.entries();
+        continue;
       }
-      if (++tries === 100) return;
+      const [name, row] = next.value;
+      if (row.pendingWrites > 0) continue;
+      this.#rows.delete(name);
+      return;
     }
   }
 }
