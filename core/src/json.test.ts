@@ -1,11 +1,25 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { LimitError, NotSerializableError } from './errors.ts';
-import { assertJsonDepth, canonicalJson, decodeJson, encodeJson } from './json.ts';
+import { assertJsonDepth, assertPayloadSize, canonicalJson, decodeJson, encodeJson } from './json.ts';
 import { limits, utf8Length } from './limits.ts';
 
 const nested = (levels: number, inner: unknown = 1): unknown =>
   Array.from({ length: levels }).reduce<unknown>((value, _, i) => (i % 2 === 0 ? [value] : { value }), inner);
+
+describe('assertPayloadSize', () => {
+  const max = limits.payloadBytesMax;
+  test.each([
+    ['a', max - 2, true],
+    ['a', max - 1, false],
+    ['é', max / 2 - 1, true],
+    ['é', max / 2, false],
+  ])('counts bytes: %s, %i times, is stored: %s', (character, times, isStored) => {
+    const check = () => assertPayloadSize(encodeJson(character.repeat(times), 'text'), 'output of step "a"');
+    if (isStored) expect(check).not.toThrow();
+    else expect(check).toThrow(expect.objectContaining({ name: 'LimitError', code: 'PAYLOAD_TOO_LARGE' }));
+  });
+});
 
 describe('encodeJson', () => {
   test('gives back every JSON value', () => {

@@ -1,5 +1,5 @@
 import { LimitError, NotSerializableError } from './errors.ts';
-import { limits } from './limits.ts';
+import { limits, utf8Length } from './limits.ts';
 
 export type JsonPrimitive = string | number | boolean | null;
 export type Json = JsonPrimitive | readonly Json[] | { readonly [key: string]: Json };
@@ -65,6 +65,22 @@ export function assertJsonDepth(text: string, what: string, levelsMax: number = 
       }
     } else if (code === 0x7d || code === 0x5d) depth--;
   }
+}
+
+/**
+ * Refuses a payload that is larger than is stored.
+ * @param what - Names it in the error, for example `output of step "charge"`.
+ * @throws {LimitError} PAYLOAD_TOO_LARGE.
+ */
+export function assertPayloadSize(text: JsonText, what: string): void {
+  // A unit of UTF-16 takes at most three bytes of UTF-8, so only long texts need counting.
+  if (text.length * 3 <= limits.payloadBytesMax) return;
+  const bytes = utf8Length(text);
+  if (bytes <= limits.payloadBytesMax) return;
+  throw new LimitError(
+    `The ${what} is ${bytes} bytes of JSON; at most ${limits.payloadBytesMax} are stored. Keep large data elsewhere, and a reference to it here.`,
+    { code: 'PAYLOAD_TOO_LARGE', details: { limit: 'payloadBytesMax', value: limits.payloadBytesMax, bytes } },
+  );
 }
 
 /** JSON text with object keys sorted, so that equal values have equal text. */

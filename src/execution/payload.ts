@@ -1,4 +1,4 @@
-import { encodeJson, LimitError, limits } from '@ironflow/core';
+import { assertPayloadSize, encodeJson } from '@ironflow/core';
 import type { Payload } from '@ironflow/core/wire';
 
 /**
@@ -7,12 +7,6 @@ import type { Payload } from '@ironflow/core/wire';
  */
 export function payloadFrom(value: unknown, what: string): Payload {
   const text = encodeJson(value, what);
-  // A character takes at most three bytes of UTF-8, so only long texts need counting.
-  if (text.length * 3 <= limits.payloadBytesMax) return { text };
-  const bytes = new TextEncoder().encode(text).length;
-  if (bytes <= limits.payloadBytesMax) return { text };
-  throw new LimitError(
-    `The ${what} is ${bytes} bytes of JSON; at most ${limits.payloadBytesMax} are stored. Keep large data elsewhere, and a reference to it here.`,
-    { code: 'PAYLOAD_TOO_LARGE', details: { limit: 'payloadBytesMax', value: limits.payloadBytesMax, bytes } },
-  );
+  assertPayloadSize(text, what);
+  return { text };
 }

@@ -4,7 +4,7 @@
 import { z } from 'zod';
 import { parseDuration } from '../duration.ts';
 import { ValidationError } from '../errors.ts';
-import { assertJsonDepth, type Json, type JsonText } from '../json.ts';
+import { assertJsonDepth, assertPayloadSize, encodeJson, type Json, type JsonText } from '../json.ts';
 import { limits, utf8Length } from '../limits.ts';
 import { stepNameFromId } from '../step-id.ts';
 import {
@@ -228,18 +228,23 @@ const payloadFields = <N extends string>(name: N) =>
     [K in N | `${N}_json`]: K extends N ? z.ZodOptional<typeof jsonValue> : z.ZodOptional<z.ZodString>;
   };
 
-function payloadFrom(value: Json | undefined, text: string | undefined): Payload {
-  if (text === undefined) return { value: value ?? null };
-  return { text: checkedJson(text) };
+/**
+ * A payload that a report brings, to be stored.
+ * @throws {LimitError} PAYLOAD_TOO_LARGE; {ValidationError} for text that is no JSON.
+ */
+function payloadFrom(value: Json | null | undefined, text: string | undefined, what: string): Payload {
+  const payload = text === undefined ? encodeJson(value ?? null, what) : checkedJson(text, what);
+  assertPayloadSize(payload, what);
+  return { text: payload };
 }
 
 /** Text from outside that claims to be JSON: kept as it is, once it has been seen to be. */
-function checkedJson(text: string): JsonText {
-  assertJsonDepth(text, 'payload');
+function checkedJson(text: string, what: string): JsonText {
+  assertJsonDepth(text, what);
   try {
     JSON.parse(text);
   } catch (cause) {
-    throw new ValidationError('A payload given as text is not JSON. Send what JSON.stringify makes.', { cause });
+    throw new ValidationError(`The ${what}, given as text, is not JSON. Send what JSON.stringify makes.`, { cause });
   }
   return text as JsonText; // it parses
 }
@@ -385,7 +390,8 @@ export const reportBatchSchema = z.object({ reports: z.array(z.unknown()).max(li
 export function reportFromJson(input: unknown): Report {
   const wire = parseInput(reportSchema, input, 'job report');
   const end = ((): JobEnd | undefined => {
-    if (wire.status === 'completed') return { status: 'completed', output: payloadFrom(wire.output, wire.output_json) };
+    if (wire.status === 'completed')
+      return { status: 'completed', output: payloadFrom(wire.output, wire.output_json, OUTPUT_OF_RUN) };
     if (wire.status === 'failed') return { status: 'failed', error: wire.error ?? noReason };
     return wire.status === 'suspended' ? { status: 'suspended' } : undefined;
   })();
@@ -412,7 +418,9 @@ function recordFrom(wire: z.output<typeof recordSchema>, sequence: number): Step
     sequence: wire.sequence ?? sequence,
     startedAt: wire.started_at ?? 0,
     endedAt: wire.ended_at ?? 0,
-    ...(wire.status === 'completed' && { output: payloadFrom(wire.output, wire.output_json) }),
+    ...(wire.status === 'completed' && {
+      output: payloadFrom(wire.output, wire.output_json, `output of step "${name}"`),
+    }),
     ...(wire.status === 'failed' && { error: wire.error ?? noReason }),
   };
 }
@@ -424,7 +432,7 @@ function waitFrom(wire: z.output<typeof waitSchema>): WaitRequest {
     wake: wire.wake,
     sequence: wire.sequence,
   };
-  const input = () => payloadFrom(wire.input, wire.input_json);
+  const input = () => payloadFrom(wire.input, wire.input_json, `input of step "${base.name}"`);
   switch (wire.kind) {
     case 'sleep':
       return { ...base, kind: 'sleep', until: wire.until ?? 0 };
@@ -453,6 +461,8 @@ function waitFrom(wire: z.output<typeof waitSchema>): WaitRequest {
 export const waitTimeoutMsDefault = 7 * 86_400_000;
 /** How long `invoke` waits when not told: 30 seconds. */
 export const invokeTimeoutMsDefault = 30_000;
+
+const OUTPUT_OF_RUN = 'output of the function';
 
 const noReason: Failure = {
   code: 'ERROR',
@@ -529,7 +539,11 @@ export function contractReport(parts: {
     case 'progress':
       return { ...base, waits: [] };
     case 'completed':
-      return { ...base, waits: [], end: { status: 'completed', output: { value: parts.output ?? null } } };
+      return {
+        ...base,
+        waits: [],
+        end: { status: 'completed', output: payloadFrom(parts.output, undefined, OUTPUT_OF_RUN) },
+      };
     case 'failed':
       return { ...base, waits: [], end: { status: 'failed', error: parts.error ?? noReason } };
     case 'yielded':
@@ -548,6 +562,7 @@ export function contractReport(parts: {
 
 function waitFromYield(wire: z.output<typeof yieldSchema>, sequence: number): WaitRequest {
   const base = { stepId: wire.step_id, name: stepNameFromId(wire.step_id), wake: 0, sequence };
+  const input = (value: Json | null | undefined) => payloadFrom(value, undefined, `input of step "${base.name}"`);
   switch (wire.type) {
     case 'sleep':
       return { ...base, kind: 'sleep', until: wire.until };
@@ -564,11 +579,11 @@ function waitFromYield(wire: z.output<typeof yieldSchema>, sequence: number): Wa
         ...base,
         kind: 'invoke',
         functionId: wire.function_id,
-        input: { value: wire.input ?? null },
+        input: input(wire.input),
         timeoutMs: wire.invoke_timeout_ms ?? invokeTimeoutMsDefault,
       };
     case 'invoke_function_async':
-      return { ...base, kind: 'invoke_async', functionId: wire.function_id, input: { value: wire.input ?? null } };
+      return { ...base, kind: 'invoke_async', functionId: wire.function_id, input: input(wire.input) };
   }
 }
 

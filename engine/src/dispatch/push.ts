@@ -8,7 +8,7 @@
 //       is a mistake of set-up and fails the run with what was wrong.
 
 import { createHmac } from 'node:crypto';
-import { errorCatalogue, type Json } from '@ironflow/core';
+import { errorCatalogue, type Json, LimitError } from '@ironflow/core';
 import {
   type Assignment,
   assignmentToJson,
@@ -269,6 +269,13 @@ class PushChannel implements WorkerChannel {
     try {
       report = readAnswer(answer.body, assignment);
     } catch (error) {
+      if (error instanceof LimitError) {
+        const { name, code, message, details } = error;
+        return this.#ports.fail(this.sessionId, assignment, {
+          ...{ name, code, retryable: false, message },
+          ...(details && { details }),
+        });
+      }
       return this.#ports.fail(this.sessionId, assignment, {
         name: 'PushError',
         code: 'PUSH_FAILED',

@@ -474,6 +474,44 @@ describe('a last report that cannot be stored', () => {
     expect(run.error).toMatchObject({ code: 'PAYLOAD_TOO_LARGE', message: expect.stringContaining('bytes') });
   });
 
+  const tooLarge = 'x'.repeat(4 * MiB - 1); // with its quotes, one byte more than is stored
+  const large: [string, (id: string) => Readonly<Record<string, unknown>>, RegExp][] = [
+    [
+      'the output of a step',
+      (id) => ({ status: 'completed', steps: [step(id, 'a', 1), step(id, 'b', tooLarge)] }),
+      /"b"/,
+    ],
+    ['the output of a run', () => ({ status: 'completed', output: tooLarge }), /output of the function/],
+    [
+      'the input of a call',
+      (id) => ({
+        status: 'yielded',
+        yield: { type: 'invoke_function', step_id: `${id}:call:0`, function_id: 'f', input: tooLarge },
+      }),
+      /input of step "call"/,
+    ],
+    // It would come back within the last report.
+    ['the output of a step in a checkpoint', (id) => ({ status: 'progress', steps: [step(id, 'b', tooLarge)] }), /"b"/],
+  ];
+  test.each(large)('for the size of %s ends its run, saying of what', async (_what, report, says) => {
+    const { engine, worker, runId, job } = await openWithJob();
+    const reply = await worker.report(job, report(runId));
+    const details = { limit: 'payloadBytesMax', value: 4 * MiB, bytes: 4 * MiB + 1 };
+    expect(reply).toMatchObject({ status: 413, body: { code: 'PAYLOAD_TOO_LARGE', details } });
+    const { error } = await engine.until(runId, 'failed');
+    expect(error).toMatchObject({
+      code: 'PAYLOAD_TOO_LARGE',
+      message: expect.stringMatching(says),
+    });
+    expect(await engine.steps(runId)).toEqual([]);
+  });
+
+  test('is none for a payload of just the size that is stored', async () => {
+    const { engine, worker, runId, job } = await openWithJob();
+    expect((await worker.completed(job, tooLarge.slice(1))).status).toBe(200);
+    expect(await engine.run(runId)).toMatchObject({ status: 'completed' });
+  });
+
   test('for a step id of two kinds ends its run, saying which', async () => {
     const { engine, worker, runId, job } = await openWithJob();
     const undo = { ...failedStep(runId, 'a', 'no'), type: 'compensate' as const };

@@ -252,6 +252,16 @@ describe('the answer of an endpoint', () => {
     expect(endpoint.count).toBe(1);
   });
 
+  test('that has an output which is too large fails the run, saying of which step', async () => {
+    const { engine, endpoint } = await openWithEndpoint();
+    const runId = await engine.start('go');
+    const large = 'x'.repeat(4 * 1024 * 1024);
+    (await endpoint.next()).reply(200, completed('done', [step(runId, 'a', 1), step(runId, 'b', large)]));
+    const { error } = await engine.until(runId, 'failed');
+    expect(error).toMatchObject({ code: 'PAYLOAD_TOO_LARGE', message: expect.stringContaining('"b"') });
+    expect(await engine.steps(runId)).toEqual([]);
+  });
+
   test('that is a 500 is retried by the function’s policy', async () => {
     const { engine, endpoint } = await openWithEndpoint({ retry: { maxAttempts: 3, initialDelayMs: 1 } });
     const runId = await engine.start('go');
