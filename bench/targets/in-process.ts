@@ -1,7 +1,7 @@
 import { createEngine } from '@ironflow/engine';
 import { createClient, createWorker } from '@ironflow/node';
 import { PostgresStore } from '../../engine/src/store/postgres/index.ts';
-import { ownCpuSeconds, until } from '../children.ts';
+import { ownCpuSeconds } from '../children.ts';
 import { flat, steps } from '../functions.ts';
 import type { BenchStore } from '../stores.ts';
 import type { Target } from '../target.ts';
@@ -11,7 +11,7 @@ export async function openInProcess(store: BenchStore): Promise<Target> {
   const worker = createWorker({ functions: [steps, flat], engine, maxConcurrentJobs: 500, logger: false });
   const client = createClient({ engine });
   const working = worker.start();
-  await until('the worker is there', async () => (await client.listWorkers()).length > 0);
+  await worker.ready;
   return {
     name: 'in-process',
     topology: `engine, worker and client in one process; ${store.name}`,

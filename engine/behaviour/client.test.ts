@@ -45,12 +45,35 @@ test('a worker has the lease of its engine, and sends heartbeats often enough fo
   );
   const worker = createWorker({ functions: [fn], serverUrl: url, logger: false });
   const working = worker.start();
-  while ((await client.listWorkers()).length === 0) await new Promise((resolve) => setImmediate(resolve));
+  await worker.ready;
   expect((await client.emitSync('slow')).output).toBe(1);
   const [run] = (await client.listRuns({ functionId: 'slow' })).runs;
   expect((await client.getRunSteps(run?.id ?? '')).attempts).toEqual([]);
   await worker.stop();
   await working;
+});
+
+test('a worker is ready when an event starts its functions, beside its engine too, and can be stopped before', async () => {
+  const { engine, url, client } = await open();
+  for (const where of [{ engine }, { serverUrl: url }]) {
+    const id = 'engine' in where ? 'inside' : 'outside';
+    const fn = createFunction({ id, triggers: [{ event: id }] }, async () => id);
+    const worker = createWorker({ functions: [fn], ...where, logger: false });
+    const working = worker.start();
+    await worker.ready;
+    expect((await client.emitSync(id)).output).toBe(id);
+    await worker.stop();
+    await working;
+
+    const hasty = createWorker({ functions: [fn], ...where, logger: false });
+    const starting = hasty.start();
+    await new Promise((resolve) => setImmediate(resolve));
+    await hasty.stop();
+    await starting;
+    await expect(hasty.ready).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  }
+  const isGone = async () => (await client.listWorkers()).length === 0;
+  while (!(await isGone())) await new Promise((resolve) => setImmediate(resolve));
 });
 
 test('every call but /health asks for the key', async () => {

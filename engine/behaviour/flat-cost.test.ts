@@ -58,7 +58,7 @@ for (const transport of ['polling', 'push'] as const) {
       const worker = createWorker({ functions: [fn], serverUrl: proxy.url, logger: false });
       const working = worker.start();
       stops.push(() => worker.stop().then(() => working));
-      while ((await client.listWorkers()).length === 0);
+      await worker.ready;
     } else {
       const handler = serve({ functions: [fn], logger: false, skipVerification: true });
       const server = createHttpServer((request, response) => void handler(request, response));

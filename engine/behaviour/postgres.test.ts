@@ -31,7 +31,7 @@ async function openPolling(): Promise<BehaviourHarness> {
   const [first, second] = engines;
   if (first === undefined || second === undefined) throw new Error('two engines were asked for');
   const [{ url }, other] = await Promise.all([first.listen({ port: 0 }), second.listen({ port: 0 })]);
-  const workers = new Workers(first, (functions) => createWorker({ functions, serverUrl: url, logger: false }));
+  const workers = new Workers((functions) => createWorker({ functions, serverUrl: url, logger: false }));
   return {
     client: createClient({ serverUrl: other.url }),
     provide: (functions) => workers.provide(functions),
@@ -43,7 +43,7 @@ async function openInProcess(): Promise<BehaviourHarness> {
   const { engines, close } = await openTwo();
   const [first, second] = engines;
   if (first === undefined || second === undefined) throw new Error('two engines were asked for');
-  const workers = new Workers(first, (functions) => createWorker({ functions, engine: first, logger: false }));
+  const workers = new Workers((functions) => createWorker({ functions, engine: first, logger: false }));
   return {
     client: createClient({ engine: second }),
     provide: (functions) => workers.provide(functions),

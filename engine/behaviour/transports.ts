@@ -28,22 +28,19 @@ async function openEngine(): Promise<OpenEngine> {
   };
 }
 
-/** A worker for each set of functions, which the engine lists before it is used. */
+/** A worker for each set of functions, which the engine knows before it is used. */
 export class Workers {
   readonly #make: (functions: readonly IronflowFunction[]) => Worker;
-  readonly #engine: EmbeddedEngine;
   readonly #running: { readonly worker: Worker; readonly working: Promise<void> }[] = [];
 
-  constructor(engine: EmbeddedEngine, make: (functions: readonly IronflowFunction[]) => Worker) {
-    this.#engine = engine;
+  constructor(make: (functions: readonly IronflowFunction[]) => Worker) {
     this.#make = make;
   }
 
   async provide(functions: readonly IronflowFunction[]): Promise<void> {
     const worker = this.#make(functions);
     this.#running.push({ worker, working: worker.start() });
-    const isThere = async () => (await this.#engine.engine.listWorkers('default')).some(({ id }) => id === worker.id);
-    while (!(await isThere())) await new Promise((resolve) => setImmediate(resolve));
+    await worker.ready;
   }
 
   async stop(): Promise<void> {
@@ -54,7 +51,7 @@ export class Workers {
 
 export async function openInProcess(): Promise<BehaviourHarness> {
   const { engine, close } = await openEngine();
-  const workers = new Workers(engine, (functions) => createWorker({ functions, engine, logger: false }));
+  const workers = new Workers((functions) => createWorker({ functions, engine, logger: false }));
   return {
     client: createClient({ engine }),
     provide: (functions) => workers.provide(functions),
@@ -63,8 +60,8 @@ export async function openInProcess(): Promise<BehaviourHarness> {
 }
 
 export async function openPolling(): Promise<BehaviourHarness> {
-  const { engine, url, close } = await openEngine();
-  const workers = new Workers(engine, (functions) => createWorker({ functions, serverUrl: url, logger: false }));
+  const { url, close } = await openEngine();
+  const workers = new Workers((functions) => createWorker({ functions, serverUrl: url, logger: false }));
   return {
     client: createClient({ serverUrl: url }),
     provide: (functions) => workers.provide(functions),

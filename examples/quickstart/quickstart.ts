@@ -38,7 +38,7 @@ const worker = createWorker({ functions: [welcome], engine, logger: false });
 const client = createClient({ engine });
 
 const working = worker.start();
-while ((await client.listWorkers()).length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+await worker.ready; // an event starts only functions that the engine knows
 
 const { runIds } = await client.emit('user.signed-up', { userId: 'u1', email: 'ada@example.com' });
 const [runId = ''] = runIds;

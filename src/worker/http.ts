@@ -95,7 +95,7 @@ function reasonOf(error: unknown): string {
 
 /** What an answer that is not 2xx says, as an error. */
 export function errorFrom({ status, body }: HttpAnswer, what: string): IronflowError {
-  const { message, code } = saidBy(body);
+  const { message, code, details } = saidBy(body);
   if (status === 401)
     return new UnauthenticatedError(
       `${what} was refused: ${message || 'no valid API key'}. Set apiKey or IRONFLOW_API_KEY.`,
@@ -108,17 +108,33 @@ export function errorFrom({ status, body }: HttpAnswer, what: string): IronflowE
       code: code ?? 'UNKNOWN_ERROR',
       retryable: status >= 500 || status === 429,
       status,
+      ...(details && { details }),
     },
   );
 }
 
-function saidBy(body: string): { readonly message: string; readonly code: string | undefined } {
+interface Said {
+  readonly message: string;
+  readonly code: string | undefined;
+  readonly details: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** REST says `error`, `code` and `details`; Connect has forms of its own for these, and ours beside them. */
+function saidBy(body: string): Said {
   try {
-    const { error, message, code, error_code } = JSON.parse(body) as Record<string, unknown>;
+    const { error, message, code, error_code, details, error_details } = JSON.parse(body) as Record<string, unknown>;
     const text = typeof error === 'string' ? error : message;
     const said = typeof error_code === 'string' ? error_code : code;
-    return { message: typeof text === 'string' ? text : '', code: typeof said === 'string' ? said : undefined };
+    const more = error_details ?? details;
+    return {
+      message: typeof text === 'string' ? text : '',
+      code: typeof said === 'string' ? said : undefined,
+      details:
+        more !== null && typeof more === 'object' && !Array.isArray(more)
+          ? (more as Record<string, unknown>)
+          : undefined,
+    };
   } catch {
-    return { message: '', code: undefined };
+    return { message: '', code: undefined, details: undefined };
   }
 }

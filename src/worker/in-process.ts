@@ -19,6 +19,8 @@ export interface InProcessOptions {
   readonly leases: LeaseWatch;
   readonly turns: Turns;
   readonly logger: Logger;
+  /** Called once the engine knows the worker. */
+  readonly registered: () => void;
 }
 
 /** A worker beside its engine, in one process: jobs and reports are calls. */
@@ -27,6 +29,7 @@ export class InProcessTransport implements Transport {
   readonly #stopped = Promise.withResolvers<void>();
   #line: WorkerLine | undefined;
   #cancelRenewal: (() => void) | undefined;
+  #isStopped = false;
 
   constructor(options: InProcessOptions) {
     this.#options = options;
@@ -60,10 +63,15 @@ export class InProcessTransport implements Transport {
         revoked: (jobId, _code, message) => pool.drop(jobId, message),
       },
     );
+    if (this.#isStopped) {
+      await line.close(); // stopped before there was a line to close
+      return;
+    }
     this.#line = line;
     leases.confirmed(sent, line.leaseMs);
     this.#renewLater(line);
     this.#ready.resolve(line);
+    this.#options.registered();
     await this.#stopped.promise;
   }
 
@@ -89,6 +97,7 @@ export class InProcessTransport implements Transport {
   }
 
   async stop(): Promise<void> {
+    this.#isStopped = true;
     this.#cancelRenewal?.();
     await this.#line?.close();
     this.#stopped.resolve();

@@ -42,8 +42,17 @@ export interface Worker {
   /** The worker's id, as the engine lists it. */
   readonly id: string;
   /**
+   * Resolves when the engine has registered the worker and its functions for the first time: an event emitted from now on starts
+   * them. Rejects with what `start()` rejects with before that, or when the worker is stopped. Nobody need look at it.
+   * @example
+   * const working = worker.start();
+   * await worker.ready;
+   */
+  readonly ready: Promise<void>;
+  /**
    * Connects and works until stopped; reconnects by itself.
-   * @throws {UnauthenticatedError} or {UnauthorizedError} when the engine refuses the key; {IronflowError} WORKER_ALREADY_RUNNING.
+   * @throws {UnauthenticatedError} or {UnauthorizedError} when the engine refuses the key; {IronflowError}
+   *   FUNCTION_REGISTRATION_FAILED or REGISTRATION_FAILED when it refuses what is registered, WORKER_ALREADY_RUNNING.
    */
   start(): Promise<void>;
   /** Takes no new jobs, lets those under way end, then stops. */
@@ -66,6 +75,8 @@ export function createWorker(config: WorkerConfig): Worker {
 
 class PullWorker implements Worker {
   readonly id: string;
+  readonly ready: Promise<void>;
+  readonly #registered = Promise.withResolvers<void>();
   readonly #config: WorkerConfig;
   readonly #logger: Logger;
   readonly #pool: JobPool;
@@ -84,6 +95,13 @@ class PullWorker implements Worker {
         `maxConcurrentJobs is ${this.#jobsMax}; it must be a whole number from 1 to ${limits.jobsPerWorkerMax}.`,
       );
     }
+    if (config.functions.length > limits.functionsPerWorkerMax) {
+      throw new ValidationError(
+        `This worker has ${config.functions.length} functions; at most ${limits.functionsPerWorkerMax} are allowed. Divide them among several.`,
+      );
+    }
+    this.ready = this.#registered.promise;
+    this.ready.catch(() => {}); // start() tells of it as well
     this.id = `worker-${systemTurns.now().toString(36)}-${randomText(6)}`;
     this.#pool = new JobPool({
       functions: functionsById(config.functions),
@@ -104,10 +122,12 @@ class PullWorker implements Worker {
       );
     }
     this.#state = 'running';
-    this.#transport = await this.#createTransport();
-    if (this.#stopped()) return;
     try {
-      await this.#transport.run();
+      this.#transport = await this.#createTransport();
+      if (!this.#stopped()) await this.#transport.run();
+    } catch (error) {
+      this.#registered.reject(error);
+      throw error;
     } finally {
       await this.stop();
     }
@@ -126,6 +146,9 @@ class PullWorker implements Worker {
   stop(): Promise<void> {
     this.#stopping ??= (async () => {
       this.#state = 'stopped';
+      this.#registered.reject(
+        new IronflowError('The worker was stopped before it was registered.', { code: 'UNAVAILABLE' }),
+      );
       this.#pool.dropAll('the worker has stopped');
       await this.#transport?.stop();
     })();
@@ -142,6 +165,7 @@ class PullWorker implements Worker {
     const common = {
       ...{ environment, workerId: this.id, functions, jobsMax: this.#jobsMax, labels },
       ...{ pool: this.#pool, leases: this.#leases, turns: systemTurns, logger: this.#logger },
+      registered: () => this.#registered.resolve(),
     };
     // Loaded when needed: serve() of the same package runs where there is no Node.
     if (engine !== undefined) {

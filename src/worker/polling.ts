@@ -3,7 +3,7 @@
 //   register functions ──► register worker ──► poll, report, heartbeat ──(404)──► register again
 //                                                  └──(connection lost)──► poll again, later each time
 //   L1. Jobs go on while the engine is away; their reports are sent again until it answers (report-queue.ts).
-//   L2. 401 and 403 end the worker: trying again cannot help.
+//   L2. A refusal that stays one ends the worker: of its key, or of what it registers.
 //   L3. With an engine of our kind the poll stays open also while there is no room: it brings news of jobs that are held.
 
 import { hostname } from 'node:os';
@@ -45,6 +45,8 @@ export interface PollingOptions {
   readonly leases: LeaseWatch;
   readonly turns: Turns;
   readonly logger: Logger;
+  /** Called whenever the engine has registered the worker. */
+  readonly registered: () => void;
 }
 
 /** Longer than any engine holds a poll, in milliseconds. */
@@ -90,6 +92,7 @@ export class PollingTransport implements Transport {
           await this.#register();
           registered = true;
           this.#failures = 0;
+          this.#options.registered();
           logger.info(`worker ${workerId} is connected to ${this.#options.serverUrl}`);
         }
         registered = await this.#poll();
@@ -326,7 +329,14 @@ function isFinal(error: unknown): boolean {
 function registrationError(answer: HttpAnswer, code: string, what: string): IronflowError {
   const error = errorFrom(answer, what);
   if (error instanceof UnauthenticatedError || error instanceof UnauthorizedError) return error;
-  return new IronflowError(error.message, { code, status: answer.status, cause: error });
+  const details = { ...error.details, code: error.code };
+  return new IronflowError(error.message, {
+    code,
+    status: answer.status,
+    retryable: !isFinal(error),
+    details,
+    cause: error,
+  });
 }
 
 function parseObject(body: string): Readonly<Record<string, unknown>> {

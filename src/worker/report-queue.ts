@@ -157,9 +157,10 @@ export class ReportQueue {
 function refusedSingly(answer: unknown): IronflowError | undefined {
   if (answer === null || typeof answer !== 'object' || !('status' in answer) || answer.status !== 'error')
     return undefined;
-  const { code, message, retryable } = answer as { code?: unknown; message?: unknown; retryable?: unknown };
+  const { code, message, retryable, details } = answer as Readonly<Record<string, unknown>>; // an object, as seen above
   return new IronflowError(String(message ?? 'The engine could not take a report.'), {
     code: String(code ?? 'UNKNOWN_ERROR'),
     retryable: retryable === true,
+    ...(details !== null && typeof details === 'object' && { details: { ...details } }),
   });
 }

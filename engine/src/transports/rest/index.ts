@@ -334,8 +334,8 @@ async function reportBatch(request: RestRequest): Promise<Answer> {
         const answer: ReportAnswer = await engine.report(workerId, report);
         return answerToJson(answer);
       } catch (error) {
-        const { code, message, retryable } = publicError(error, engine.logger, { workerId });
-        return JSON.stringify({ status: 'error', code, message, retryable });
+        const { code, message, retryable, details } = publicError(error, engine.logger, { workerId });
+        return JSON.stringify({ status: 'error', code, message, retryable, details });
       }
     }),
   );
