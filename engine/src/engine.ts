@@ -37,6 +37,7 @@ import { PushDispatch, type PushSettings } from './dispatch/push.ts';
 import { Sessions } from './dispatch/sessions.ts';
 import { type Finding, repair } from './doctor/index.ts';
 import { type Command, GroupCommit, type GroupCommitStats } from './group-commit/index.ts';
+import { fieldsWithoutEffect } from './kernel/function-definition.ts';
 import { type Refusal, refuseReport } from './kernel/lease.ts';
 import { isEnded, parseJobId } from './kernel/run.ts';
 import { EventMatcher } from './loops/event-matcher.ts';
@@ -178,6 +179,7 @@ export class Engine {
       engineId: this.id,
       dispatcher: this.#dispatcher,
       takenUp: (sessionId) => this.#news.tell(['session', sessionId]),
+      left: (sessionId) => this.#news.tell(['session-left', sessionId]),
       settings: leases,
     });
     const isAlone = () => this.#membership.isAlone;
@@ -270,9 +272,12 @@ export class Engine {
     const registered = await this.#run('registerFunction', `function ${env} ${definition.id}`, (tx) =>
       registerFunction(tx, { env, definition }, this.#ports),
     );
-    const { version, changed } = registered;
-    if (changed)
-      this.logger.info('function registered', { env, functionId: definition.id, version, mode: definition.mode });
+    const { version, changed, isNewVersion } = registered;
+    const fields = { env, functionId: definition.id, version };
+    if (changed) this.logger.info('function registered', { ...fields, mode: definition.mode });
+    const ignored = fieldsWithoutEffect(definition);
+    if (isNewVersion && ignored.length > 0)
+      this.logger.warn('a function asks for what has no effect in this version of the engine', { ...fields, ignored });
     return registered;
   }
 
@@ -495,6 +500,9 @@ export class Engine {
         break;
       case 'session':
         this.#sessions.movedElsewhere(item[1]);
+        break;
+      case 'session-left':
+        this.#sessions.noteLeft(item[1]);
         break;
       case 'engines':
         this.#inBackground('the engines were not counted', this.#membership.look());

@@ -3,6 +3,7 @@
 import { capabilities, parseFunctionRegistration } from '@ironflow/core/wire';
 import { expect, onTestFinished, test } from 'vitest';
 import { createFunction, registrationOf } from '../../../src/function/index.ts';
+import { type Logger, silentLogger } from '../ports/logger.ts';
 import { MemoryStore } from '../store/memory/index.ts';
 import { engines, sessions } from '../store/tables.ts';
 import { env, openTestEngine, type TestEngine, VirtualClock } from '../test-support/index.ts';
@@ -20,11 +21,11 @@ class SharedStore extends MemoryStore {
   }
 }
 
-async function openCluster(count: number) {
+async function openCluster(count: number, logger: Logger = silentLogger) {
   const store = new SharedStore();
   const clock = new VirtualClock();
   const members: TestEngine[] = [];
-  for (let i = 0; i < count; i++) members.push(await openTestEngine({ store, clock }));
+  for (let i = 0; i < count; i++) members.push(await openTestEngine({ store, clock, logger }));
   await clock.settle();
   onTestFinished(async () => {
     const closing = members.map(({ engine }) => engine.close());
@@ -142,6 +143,27 @@ test('a worker that another engine found dead does not keep runs of its version 
   const poll = engine.poll('new', { available: 1, draining: false, number: 1 }, new AbortController().signal);
   await clock.advance(21_000);
   expect((await poll)?.jobs.map(({ runId }) => runId)).toEqual(runIds);
+});
+
+test('a worker that has left is not taken for silent, whichever engine ends its session', async () => {
+  const said: string[] = [];
+  const { store, clock, members } = await openCluster(3, {
+    ...silentLogger,
+    warn: (message) => void said.push(message),
+  });
+  const { engine } = member(members, 0);
+  for (let i = 0; i < 12; i++) {
+    const workerId = `leaver-${i}`;
+    await engine.registerWorker(env, {
+      ...{ workerId, hostname: 'test', functionIds: [], functionVersions: {}, jobsMax: 1, labels: {} },
+      ...{ version: { sdk: '', runtime: '' }, capabilities: [...capabilities] },
+    });
+    await engine.deregisterWorker(workerId);
+    await clock.advance(100);
+  }
+  await clock.advance(10_000);
+  expect(await store.scan({ table: sessions, limit: 100 })).toEqual([]);
+  expect(said).toEqual([]);
 });
 
 test('a worker whose connection broke and that is heard of at another engine keeps its leases', async () => {

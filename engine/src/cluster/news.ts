@@ -23,6 +23,8 @@ export type NewsItem =
   | readonly ['functions', env: string]
   /** A session is served by the sender now. */
   | readonly ['session', sessionId: string]
+  /** A session has said good-bye: its end is no silence. */
+  | readonly ['session-left', sessionId: string]
   /** An engine has come or gone. */
   | readonly ['engines'];
 

@@ -18,6 +18,8 @@ export interface RegisterFunctionResult {
   readonly created: boolean;
   /** Whether this call changed what is current. */
   readonly changed: boolean;
+  /** Whether this definition was not there before. */
+  readonly isNewVersion: boolean;
   readonly createdAt: number;
   readonly updatedAt: number;
 }
@@ -35,19 +37,12 @@ export async function registerFunction(
   assertExpressions(definition);
   const hash = createHash('sha256').update(canonicalJson(definition)).digest('hex').slice(0, 32);
   const current = await tx.get(functions, [env, definition.id]);
-  const result = (version: number, createdAt: number, updatedAt: number, changed: boolean): RegisterFunctionResult => ({
-    definition,
-    version,
-    created: current === null,
-    changed,
-    createdAt,
-    updatedAt,
-  });
   if (current !== null && current.hash === hash && current.status === 'active') {
-    return result(current.version, current.createdAt, current.updatedAt, false);
+    const { version, createdAt, updatedAt } = current;
+    return { definition, version, created: false, changed: false, isNewVersion: false, createdAt, updatedAt };
   }
 
-  const version = await versionFor(tx, env, definition, hash);
+  const { version, isNewVersion } = await versionFor(tx, env, definition, hash);
   const row = {
     env,
     id: definition.id,
@@ -66,10 +61,16 @@ export async function registerFunction(
     ports.functions.forget(env);
     ports.outside.functionsChanged(env);
   });
-  return result(version, row.createdAt, row.updatedAt, true);
+  const { createdAt, updatedAt } = row;
+  return { definition, version, created: current === null, changed: true, isNewVersion, createdAt, updatedAt };
 }
 
-async function versionFor(tx: Transaction, env: string, definition: FunctionDefinition, hash: string): Promise<number> {
+async function versionFor(
+  tx: Transaction,
+  env: string,
+  definition: FunctionDefinition,
+  hash: string,
+): Promise<{ readonly version: number; readonly isNewVersion: boolean }> {
   const { id: functionId } = definition;
   const [known] = await tx.scan({
     table: functionVersions,
@@ -77,7 +78,7 @@ async function versionFor(tx: Transaction, env: string, definition: FunctionDefi
     prefix: [env, functionId, hash],
     limit: 1,
   });
-  if (known !== undefined) return known.version;
+  if (known !== undefined) return { version: known.version, isNewVersion: false };
   const [newest] = await tx.scan({
     table: functionVersions,
     prefix: [env, functionId],
@@ -93,7 +94,7 @@ async function versionFor(tx: Transaction, env: string, definition: FunctionDefi
     hash,
     createdAt: tx.now,
   });
-  return version;
+  return { version, isNewVersion: true };
 }
 
 async function noteChange(tx: Transaction, env: string): Promise<void> {

@@ -48,6 +48,8 @@ export interface SessionsOptions {
   readonly logger: Logger;
   /** A polling session is served here from now on. */
   readonly takenUp: (sessionId: string) => void;
+  /** A session said good-bye to this engine. */
+  readonly left: (sessionId: string) => void;
   readonly settings: SessionSettings;
 }
 
@@ -55,6 +57,8 @@ export interface SessionsOptions {
 const RESTART_GRACE_MS = 10_000;
 /** A job leased this long ago that is not in its worker's heartbeat never reached it or got lost there, in milliseconds. */
 const UNHELD_AFTER_MS = 10_000;
+/** How many sessions that said good-bye are remembered until their end is logged, which is soon. */
+const LEFT_MAX = 1_000;
 const LOST = 'The lease of this job has ended.';
 /** The lease of a session that cannot outlive this process, where no other process would notice: practically for ever. */
 const OWN_LEASE_MS = 366 * 86_400_000;
@@ -81,6 +85,7 @@ export class Sessions {
   >();
   /** How many wakes each job's run had when its worker was last told of all. */
   readonly #told = new Map<string, number>();
+  /** Sessions that said good-bye, here or to another engine, in that order. */
   readonly #left = new Set<string>();
   readonly #renewals = new Map<string, Timer>();
   #closed = false;
@@ -111,6 +116,7 @@ export class Sessions {
     const known = await store.scan({ table: sessions, limit: Number.MAX_SAFE_INTEGER });
     for (const { row } of known) {
       if (row.engineId !== engineId) continue;
+      if (engineId === this.#options.engineId) this.#sayLeft(row.id);
       await commit.run('endSession', undefined, (tx) => endSession(tx, row.id, commands));
     }
   }
@@ -184,7 +190,7 @@ export class Sessions {
     if (connected !== undefined && isPolling(connected)) connected.channel.close();
     this.#connected.delete(sessionId);
     this.#own.delete(sessionId);
-    if (this.#left.size < 1_000) this.#left.add(sessionId);
+    this.#sayLeft(sessionId);
     logger.info('worker has left', { workerId: sessionId });
     await commit.run('endSession', undefined, (tx) => endSession(tx, sessionId, commands));
   }
@@ -226,9 +232,20 @@ export class Sessions {
     return renewed;
   }
 
-  /** Whether a session that has come to its end said good-bye before. Asked once. */
+  /** Whether a session that has come to its end said good-bye before. */
   hasLeft(sessionId: string): boolean {
-    return this.#left.delete(sessionId);
+    return this.#left.has(sessionId);
+  }
+
+  noteLeft(sessionId: string): void {
+    this.#left.add(sessionId);
+    const [oldest] = this.#left;
+    if (this.#left.size > LEFT_MAX && oldest !== undefined) this.#left.delete(oldest);
+  }
+
+  #sayLeft(sessionId: string): void {
+    this.noteLeft(sessionId);
+    this.#options.left(sessionId);
   }
 
   /** A connection that the worker keeps open broke: it is gone, or will be back at once. */
@@ -347,6 +364,7 @@ export class Sessions {
     const own = transport === 'push' || transport === 'in-process';
     const leaseMs = own && store.exclusive ? OWN_LEASE_MS : this.#leaseMs(hello);
     const input = { env, hello, transport, engineId: own ? engineId : null, leaseMs };
+    this.#left.delete(hello.workerId);
     const row = await commit.run('registerSession', `session ${hello.workerId}`, (tx) =>
       registerSession(tx, input, commands),
     );

@@ -1,8 +1,9 @@
+import { capabilities } from '@ironflow/core/wire';
 import { describe, expect, test } from 'vitest';
 import { createFunction } from '../../../src/function/index.ts';
 import { MemoryStore } from '../store/memory/index.ts';
 import type { Store } from '../store/port.ts';
-import { attempts, idempotencyKeys, runs, steps } from '../store/tables.ts';
+import { attempts, idempotencyKeys, runs, sessions, steps } from '../store/tables.ts';
 import { env, openTestEngine } from '../test-support/index.ts';
 
 const DAY = 86_400_000;
@@ -40,6 +41,32 @@ describe('the loops', () => {
     const before = store.calls;
     await harness.clock.advance(200 * DAY);
     // In-process workers of an engine that owns its store need no renewal before that.
+    expect(store.calls - before).toBeLessThan(10);
+  });
+
+  test('remove the sessions of workers that have left or fallen silent, and say which it was', async () => {
+    const store = new CountedStore();
+    const said: string[] = [];
+    const note = (message: string, fields?: Readonly<Record<string, unknown>>) =>
+      void said.push(`${String(fields?.['workerId'])}: ${message}`);
+    const logger = { debug: () => {}, info: () => {}, warn: note, error: note };
+    const { engine, clock } = await openTestEngine({ store, logger });
+    const register = (workerId: string) =>
+      engine.registerWorker(env, {
+        ...{ workerId, hostname: 'test', functionIds: [], functionVersions: {}, jobsMax: 1, labels: {} },
+        ...{ version: { sdk: '', runtime: '' }, capabilities: [...capabilities] },
+      });
+    for (let i = 0; i < 20; i++) {
+      await register(`left-${i}`);
+      await engine.deregisterWorker(`left-${i}`);
+    }
+    await register('silent');
+    await clock.advance(120_000);
+    expect(await store.scan({ table: sessions, limit: 100 })).toEqual([]);
+    expect(said).toEqual(['silent: worker is silent; its runs go to others']);
+    expect(await engine.heartbeat('silent', [], 1)).toBeUndefined(); // 404: it is to register again
+    const before = store.calls;
+    await clock.advance(200 * DAY);
     expect(store.calls - before).toBeLessThan(10);
   });
 

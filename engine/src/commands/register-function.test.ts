@@ -1,0 +1,33 @@
+import { parseFunctionRegistration } from '@ironflow/core/wire';
+import { expect, test } from 'vitest';
+import { silentLogger } from '../ports/logger.ts';
+import { env, openTestEngine } from '../test-support/index.ts';
+
+test('warns once for each version of what it asks for that has no effect', async () => {
+  const warned: unknown[] = [];
+  const warn = (_message: string, fields?: Readonly<Record<string, unknown>>) => void warned.push(fields);
+  const { engine } = await openTestEngine({ logger: { ...silentLogger, warn } });
+  const register = (registration: Readonly<Record<string, unknown>>) =>
+    engine.registerFunction(env, parseFunctionRegistration({ id: 'f', ...registration }));
+  const asking = {
+    triggers: [{ event: 'go' }, { event: 'tick', cron: '* * * * *' }],
+    concurrency: { limit: 1 },
+    actorKey: 'data.id',
+    secrets: ['KEY'],
+    recording: true,
+    recordingRetention: '7d',
+  };
+  const ignored = ['triggers.1.cron', 'concurrency', 'actorKey', 'secrets', 'recording', 'recordingRetention'];
+
+  await register(asking);
+  await register(asking);
+  expect(warned).toEqual([{ env, functionId: 'f', version: 1, ignored }]);
+
+  const modest = { triggers: [{ event: 'go', expression: 'event.data.n > 1' }], recording: false };
+  await register(modest);
+  await register(asking); // a roll-back to a version that was warned of
+  expect(warned).toHaveLength(1);
+
+  await register({ ...modest, concurrency: { limit: 2 } });
+  expect(warned[1]).toEqual({ env, functionId: 'f', version: 3, ignored: ['concurrency'] });
+});
