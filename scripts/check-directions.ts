@@ -15,6 +15,7 @@ const tables: Readonly<Record<string, Rooms>> = {
   'core/src': {
     '.': [],
     wire: ['.', 'zod'],
+    frames: ['.', 'wire'],
     proto: ['@bufbuild/protobuf', '@bufbuild/protobuf/*'],
   },
 
@@ -33,8 +34,9 @@ const tables: Readonly<Record<string, Rooms>> = {
     ],
     worker: [
       ...['job', 'function', 'execution', 'environment.ts', 'logger.ts', 'random.ts', 'version.ts'],
-      ...['@ironflow/core', '@ironflow/core/wire', 'node:*'],
+      ...['@ironflow/core', '@ironflow/core/wire', '@ironflow/core/frames', 'node:*'],
     ],
+    'worker-streaming.ts': ['worker'],
     client: ['environment.ts', '@ironflow/core', '@ironflow/core/wire'],
     'index.ts': ['client', 'execution', 'function', 'job', 'logger.ts', 'serve', 'step', 'worker', '@ironflow/core'],
   },
@@ -74,7 +76,8 @@ const tables: Readonly<Record<string, Rooms>> = {
     ],
     transports: [
       ...['engine.ts', 'type commands', 'queries', 'kernel', 'ports', 'version.ts'],
-      ...['@ironflow/core', '@ironflow/core/wire', 'find-my-way', 'zod', 'node:*'],
+      ...['@ironflow/core', '@ironflow/core/wire', '@ironflow/core/frames', '@ironflow/core/proto'],
+      ...['@bufbuild/protobuf', '@bufbuild/protobuf/*', 'find-my-way', 'zod', 'node:*'],
     ],
     'main.ts': [
       ...[

@@ -57,6 +57,8 @@ export const errorCatalogue = {
   INVOKE_TIMEOUT: entry(false, 504),
   NON_DETERMINISTIC: entry(false, 500),
   PUSH_FAILED: entry(true, 502),
+  WORKER_LOST_JOB: entry(false, 502),
+  STREAMING_NOT_SUPPORTED: entry(false, 501),
   NO_RESULTS: entry(false, 404),
   // The engine's own start.
   STORE_LOCKED: entry(false, 500),

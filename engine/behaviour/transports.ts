@@ -3,6 +3,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createClient, createWorker, type IronflowFunction, serve, type Worker } from '../../src/index.ts';
+import { createStreamingWorker } from '../../src/worker-streaming.ts';
 import { createEngine, type EmbeddedEngine } from '../src/main.ts';
 import { temporaryDirectory } from '../src/test-support/index.ts';
 import type { BehaviourHarness } from './suite.ts';
@@ -62,6 +63,16 @@ export async function openInProcess(): Promise<BehaviourHarness> {
 export async function openPolling(): Promise<BehaviourHarness> {
   const { url, close } = await openEngine();
   const workers = new Workers((functions) => createWorker({ functions, serverUrl: url, logger: false }));
+  return {
+    client: createClient({ serverUrl: url }),
+    provide: (functions) => workers.provide(functions),
+    close: () => workers.stop().then(close),
+  };
+}
+
+export async function openStreaming(): Promise<BehaviourHarness> {
+  const { url, close } = await openEngine();
+  const workers = new Workers((functions) => createStreamingWorker({ functions, serverUrl: url, logger: false }));
   return {
     client: createClient({ serverUrl: url }),
     provide: (functions) => workers.provide(functions),

@@ -32,6 +32,10 @@ import {
 } from './commands/report.ts';
 import { retryOrFailRun } from './commands/retry-run.ts';
 import { Dispatcher } from './dispatch/index.ts';
+import type { LineHandlers } from './dispatch/line-channel.ts';
+
+export type { LineHandlers } from './dispatch/line-channel.ts';
+
 import type { PollAnswer } from './dispatch/polling-channel.ts';
 import { PushDispatch, type PushSettings } from './dispatch/push.ts';
 import { Sessions } from './dispatch/sessions.ts';
@@ -79,6 +83,31 @@ export interface EngineSettings {
   /** How long an idempotency key is remembered, in milliseconds. Default: 7 days. */
   readonly idempotencyRetentionMs?: number | undefined;
   readonly push?: PushSettings | undefined;
+}
+
+/** A worker's stream, as the engine sees it. */
+export interface StreamLine {
+  /** How long its leases stand after a sign of life, in milliseconds. */
+  readonly leaseMs: number;
+  /** Whether the worker speaks all of our extensions. */
+  readonly conversational: boolean;
+  /** The worker gave a sign of life. False when its session has been removed: it must register anew. */
+  heard(): Promise<boolean>;
+  /**
+   * Renews the leases and compares what the worker holds with what is leased to it.
+   * @param received - How many jobs had come by this stream; undefined where the worker does not count them.
+   * @returns the jobs it holds in vain; undefined when its session has been removed.
+   */
+  present(jobIds: readonly string[], received: number | undefined): Promise<readonly string[] | undefined>;
+  report(report: Report): Promise<ReportAnswer>;
+  /** The worker has not started this job, and will not. */
+  returned(jobId: string): Promise<void>;
+  /** It takes no more jobs. */
+  drain(): void;
+  /** It says good-bye: what it still holds goes to others at once. */
+  leave(): Promise<void>;
+  /** The stream has ended. */
+  ended(): void;
 }
 
 export interface EngineParts {
@@ -434,6 +463,32 @@ export class Engine {
       report: (job) => this.#report(channel.sessionId, job, ironflowWorker),
       drain: () => channel.drain(),
       close: () => (this.#closing === undefined ? this.#sessions.end(channel.sessionId) : Promise.resolve()),
+    };
+  }
+
+  /**
+   * Registers a worker that keeps a stream open.
+   * @param handlers - Called with what is for it, from now on; `replaced` when this stream is not its line any more.
+   */
+  async connectStream(env: string, hello: WorkerHello, handlers: LineHandlers): Promise<StreamLine> {
+    this.#assertOpen();
+    const session = await this.#sessions.registerStreaming(env, hello, handlers);
+    const { id, channel, leaseMs, conversational } = session;
+    const reporter = conversational ? ironflowWorker : contractWorker;
+    return {
+      leaseMs,
+      conversational,
+      heard: () => this.#sessions.heard(session),
+      present: async (jobIds, received) => {
+        if (!(await this.#sessions.renew(id))) return undefined;
+        await this.#sessions.heard(session);
+        return this.#sessions.reconcile(id, new Set(jobIds), received);
+      },
+      report: (job) => this.#report(id, job, reporter),
+      returned: (jobId) => this.#sessions.releaseJob(jobId, id, { reason: 'returned' }),
+      drain: () => channel.drain(),
+      leave: () => (this.#closing === undefined ? this.#sessions.end(id) : Promise.resolve()),
+      ended: () => this.#sessions.streamEnded(session),
     };
   }
 

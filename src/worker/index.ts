@@ -27,7 +27,8 @@ export interface WorkerConfig {
   readonly reconnectDelay?: number | undefined;
   /** Shown where workers are listed. */
   readonly labels?: Readonly<Record<string, string>> | undefined;
-  readonly transport?: 'polling' | undefined;
+  /** `streaming`: over one stream that stays open (HTTP/2). Default: `polling`, plain HTTP. */
+  readonly transport?: 'polling' | 'streaming' | undefined;
   /** Default: the console, from `IRONFLOW_LOG_LEVEL` up. `false`: none. */
   readonly logger?: Logger | false | undefined;
   /** Default: `IRONFLOW_ENV`, else `default`. */
@@ -62,7 +63,7 @@ export interface Worker {
 }
 
 /**
- * Makes a worker that takes its jobs by polling.
+ * Makes a worker that takes its jobs by polling, or by a stream (`transport`).
  * @throws {ValidationError} when the config is wrong.
  * @example
  * const worker = createWorker({ functions: [processOrder] });
@@ -172,13 +173,18 @@ class PullWorker implements Worker {
       const { InProcessTransport } = await import('./in-process.ts');
       return new InProcessTransport({ ...common, engine });
     }
-    const { PollingTransport } = await import('./polling.ts');
-    return new PollingTransport({
+    const served = {
       ...common,
       serverUrl: serverUrlFrom(this.#config.serverUrl),
       apiKey: this.#config.apiKey || variable('IRONFLOW_API_KEY'),
       heartbeatMs: this.#config.heartbeatInterval ?? 30_000,
       reconnectMs: this.#config.reconnectDelay ?? 5_000,
-    });
+    };
+    if (this.#config.transport === 'streaming') {
+      const { StreamingTransport } = await import('./streaming/index.ts');
+      return new StreamingTransport(served);
+    }
+    const { PollingTransport } = await import('./polling.ts');
+    return new PollingTransport(served);
   }
 }

@@ -32,6 +32,7 @@ export class JobPool {
   readonly #jobs = new Map<string, Job>();
   #waiting: Job[] = [];
   #running = 0;
+  #closed = false;
   #idle: (() => void)[] = [];
   /** Called when a job has left. */
   onRoom: () => void = () => {};
@@ -56,8 +57,10 @@ export class JobPool {
     return this.#jobs.has(jobId);
   }
 
-  add(assignment: Assignment, journal: Journal, retries: 'step' | 'run' = 'step'): void {
-    if (this.#jobs.has(assignment.jobId)) return;
+  /** @returns false when the pool takes no more jobs. */
+  add(assignment: Assignment, journal: Journal, retries: 'step' | 'run' = 'step'): boolean {
+    if (this.#closed) return false;
+    if (this.#jobs.has(assignment.jobId)) return true;
     const job: Job = {
       assignment,
       journal,
@@ -69,6 +72,15 @@ export class JobPool {
     this.#jobs.set(assignment.jobId, job);
     this.#waiting.push(job);
     this.#startNext();
+    return true;
+  }
+
+  /** Takes no more jobs. @returns those that have not been started; they have left. */
+  returnWaiting(): string[] {
+    this.#closed = true;
+    const jobIds = this.#waiting.splice(0).map(({ assignment }) => assignment.jobId);
+    for (const jobId of jobIds) this.#leave(jobId);
+    return jobIds;
   }
 
   resolve(jobId: string, resolution: Resolution): void {

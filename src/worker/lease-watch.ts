@@ -63,6 +63,12 @@ export class LeaseWatch {
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
+  /** Whether a lease that was given at the mark or later is known to stand still. */
+  wouldStand(since: LeaseMark, leaseMs: number): boolean {
+    const { now, elapsed } = this.mark();
+    return Math.max(now - since.now, elapsed - since.elapsed) < leaseMs * USABLE;
+  }
+
   /** Undefined while bodies may start; otherwise a promise to wait for before looking again. */
   gate(): Promise<void> | undefined {
     if (this.isValid) return undefined;

@@ -6,8 +6,7 @@
 //   L2. A refusal that stays one ends the worker: of its key, or of what it registers.
 //   L3. With an engine of our kind the poll stays open also while there is no room: it brings news of jobs that are held.
 
-import { hostname } from 'node:os';
-import { ConnectionError, IronflowError, UnauthenticatedError, UnauthorizedError } from '@ironflow/core';
+import { ConnectionError } from '@ironflow/core';
 import {
   type Assignment,
   assignmentFromJson,
@@ -18,14 +17,14 @@ import {
   workerHelloToJson,
 } from '@ironflow/core/wire';
 import { pause, type Turns } from '../execution/index.ts';
-import { codeHashOf, type IronflowFunction, registrationOf } from '../function/index.ts';
+import type { IronflowFunction } from '../function/index.ts';
 import type { Logger } from '../logger.ts';
 import { jitter } from '../random.ts';
-import { version } from '../version.ts';
 import { ContractJournal } from './contract-journal.ts';
 import { errorFrom, Http, type HttpAnswer } from './http.ts';
 import type { JobPool } from './job-pool.ts';
 import type { LeaseWatch } from './lease-watch.ts';
+import { helloOf, isFinal, parseObject, registerFunctions, registrationError } from './registration.ts';
 import { ReportQueue } from './report-queue.ts';
 import type { Transport } from './transport.ts';
 
@@ -126,27 +125,13 @@ export class PollingTransport implements Transport {
 
   async #register(): Promise<void> {
     const { functions, workerId, jobsMax, labels, heartbeatMs } = this.#options;
-    const functionVersions: Record<string, number> = {};
-    for (const fn of functions) {
-      const registered = await this.#registerFunction(fn);
-      if (registered !== undefined) functionVersions[fn.id] = registered;
-    }
+    const functionVersions = await registerFunctions(this.#http, functions, this.#stopped.signal);
     const sent = this.#options.leases.mark();
-    const answer = await this.#call(
-      'POST',
-      this.#path('register'),
-      workerHelloToJson({
-        workerId,
-        hostname: hostname(),
-        functionIds: functions.map(({ id }) => id),
-        functionVersions,
-        jobsMax,
-        labels,
-        version: { sdk: `node/${version}`, runtime: `node/${process.versions.node}` },
-        capabilities: [...capabilities],
-        heartbeatMs,
-      }),
-    );
+    const hello = helloOf({
+      ...{ workerId, functions, functionVersions, jobsMax, labels },
+      capabilities: [...capabilities],
+    });
+    const answer = await this.#call('POST', this.#path('register'), workerHelloToJson({ ...hello, heartbeatMs }));
     if (answer.status < 200 || answer.status > 299)
       throw registrationError(answer, 'REGISTRATION_FAILED', `Registering worker ${workerId}`);
     const told = parseObject(answer.body);
@@ -159,15 +144,6 @@ export class PollingTransport implements Transport {
     else await this.#sendHeartbeat();
     const asked = Number(told['heartbeat_interval_ms']);
     this.#startHeartbeat(asked > 0 ? Math.min(asked, heartbeatMs) : heartbeatMs);
-  }
-
-  async #registerFunction(fn: IronflowFunction): Promise<number | undefined> {
-    const registration = registrationOf(fn, { mode: 'pull', codeHash: await codeHashOf(fn) });
-    const answer = await this.#call('POST', '/ironflow.v1.IronflowService/RegisterFunction', registration);
-    if (answer.status !== 200)
-      throw registrationError(answer, 'FUNCTION_REGISTRATION_FAILED', `Registering function "${fn.id}"`);
-    const { function: told } = parseObject(answer.body) as { function?: { version?: unknown } };
-    return typeof told?.version === 'number' ? told.version : undefined;
   }
 
   /** One poll and what it brings. False when the engine does not know the worker. */
@@ -316,34 +292,5 @@ export class PollingTransport implements Transport {
 
   #pause(ms: number): Promise<void> {
     return pause(this.#options.turns, ms, this.#stopped.signal);
-  }
-}
-
-/** Whether the engine will say the same again: the key is refused, or what is registered is wrong. */
-function isFinal(error: unknown): boolean {
-  if (error instanceof UnauthenticatedError || error instanceof UnauthorizedError) return true;
-  if (!(error instanceof IronflowError) || error.status === undefined) return false;
-  return error.status >= 400 && error.status < 500 && ![404, 408, 409, 429].includes(error.status);
-}
-
-function registrationError(answer: HttpAnswer, code: string, what: string): IronflowError {
-  const error = errorFrom(answer, what);
-  if (error instanceof UnauthenticatedError || error instanceof UnauthorizedError) return error;
-  const details = { ...error.details, code: error.code };
-  return new IronflowError(error.message, {
-    code,
-    status: answer.status,
-    retryable: !isFinal(error),
-    details,
-    cause: error,
-  });
-}
-
-function parseObject(body: string): Readonly<Record<string, unknown>> {
-  try {
-    const value: unknown = JSON.parse(body);
-    return value !== null && typeof value === 'object' ? (value as Record<string, unknown>) : {};
-  } catch {
-    return {};
   }
 }

@@ -154,7 +154,8 @@ export class ReportQueue {
   }
 }
 
-function refusedSingly(answer: unknown): IronflowError | undefined {
+/** What the engine said in place of an answer to one report, as an error; undefined where it said none. */
+export function refusedSingly(answer: unknown): IronflowError | undefined {
   if (answer === null || typeof answer !== 'object' || !('status' in answer) || answer.status !== 'error')
     return undefined;
   const { code, message, retryable, details } = answer as Readonly<Record<string, unknown>>; // an object, as seen above

@@ -133,6 +133,18 @@ export function reportToJson(report: Report): string {
   });
 }
 
+/** One step that ended, as `recordFromJson` reads it. */
+export function recordToJson(record: StepRecord): string {
+  return JSON.stringify(recordToWire(record));
+}
+
+/** What a report has beside its records and its output, as `reportRestFromJson` reads it. Empty when there is nothing. */
+export function reportRestToJson({ waits, end }: Report): string {
+  const error = end?.status === 'failed' ? failureToWire(end.error) : undefined;
+  if (waits.length === 0 && error === undefined) return '';
+  return JSON.stringify({ waits: waits.map(waitToWire), error });
+}
+
 function recordToWire(record: StepRecord): Readonly<Record<string, unknown>> {
   return {
     id: record.stepId,
@@ -233,7 +245,19 @@ const payloadFields = <N extends string>(name: N) =>
  * @throws {LimitError} PAYLOAD_TOO_LARGE; {ValidationError} for text that is no JSON.
  */
 function payloadFrom(value: Json | null | undefined, text: string | undefined, what: string): Payload {
-  const payload = text === undefined ? encodeJson(value ?? null, what) : checkedJson(text, what);
+  if (text !== undefined) return payloadFromText(text, what);
+  const payload = encodeJson(value ?? null, what);
+  assertPayloadSize(payload, what);
+  return { text: payload };
+}
+
+/**
+ * A payload that came as text, to be stored.
+ * @param what - Names it in errors, for example `output of step "charge"`.
+ * @throws {LimitError} PAYLOAD_TOO_LARGE; {ValidationError} for text that is no JSON.
+ */
+export function payloadFromText(text: string, what: string): Payload {
+  const payload = checkedJson(text, what);
   assertPayloadSize(payload, what);
   return { text: payload };
 }
@@ -406,6 +430,25 @@ export function reportFromJson(input: unknown): Report {
   };
 }
 
+/** @throws {ValidationError} or {LimitError} */
+export function recordFromJson(input: unknown): StepRecord {
+  return recordFrom(parseInput(recordSchema, input, 'step of a job report'), 0);
+}
+
+const restSchema = z.object({
+  error: failure.optional(),
+  waits: z.array(waitSchema).max(limits.waitsPerReportMax).default([]),
+});
+
+/** @throws {ValidationError} or {LimitError} */
+export function reportRestFromJson(input: unknown): {
+  readonly waits: readonly WaitRequest[];
+  readonly error: Failure;
+} {
+  const { waits, error } = parseInput(restSchema, input, 'job report');
+  return { waits: waits.map(waitFrom), error: error ?? noReason };
+}
+
 function recordFrom(wire: z.output<typeof recordSchema>, sequence: number): StepRecord {
   const name = wire.name === '' ? stepNameFromId(wire.id) : wire.name;
   return {
@@ -462,7 +505,8 @@ export const waitTimeoutMsDefault = 7 * 86_400_000;
 /** How long `invoke` waits when not told: 30 seconds. */
 export const invokeTimeoutMsDefault = 30_000;
 
-const OUTPUT_OF_RUN = 'output of the function';
+/** How the output of a run is called in errors. */
+export const OUTPUT_OF_RUN = 'output of the function';
 
 const noReason: Failure = {
   code: 'ERROR',

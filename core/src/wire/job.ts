@@ -136,6 +136,8 @@ export interface Report {
   readonly records: readonly StepRecord[];
   readonly waits: readonly WaitRequest[];
   readonly end?: JobEnd | undefined;
+  /** The suspended execution stays in the worker's memory: a later lease on its run may come as a continuation. */
+  readonly kept?: boolean | undefined;
 }
 
 /** News for a branch that waits: its step has ended, or its next attempt may start. */
@@ -178,4 +180,9 @@ export interface WorkerHello {
  *   batch: reports of many jobs in one request.
  */
 export const capabilities = ['steps', 'memo-failures', 'batch'] as const;
-export type Capability = (typeof capabilities)[number];
+/**
+ * The same on a stream:
+ *   frames: `WorkerFrame` and `EngineFrame` in place of the contract's messages, after the registration.
+ */
+export const streamCapabilities = ['steps', 'memo-failures', 'frames'] as const;
+export type Capability = (typeof capabilities)[number] | (typeof streamCapabilities)[number];

@@ -137,7 +137,9 @@ export type LeaseEnd =
   /** The holder never took it up, or gave it back untouched. */
   | { readonly reason: 'returned' }
   /** The execution used up the function's timeout. */
-  | { readonly reason: 'lost' };
+  | { readonly reason: 'lost' }
+  /** The holder took it up, holds it no more, and said nothing. */
+  | { readonly reason: 'vanished' };
 
 /** Ends one lease and queues its run again. Nothing happens when the lease is no longer that. */
 export async function releaseLease(
@@ -154,8 +156,8 @@ export async function releaseLease(
   if (run === null || run.status !== 'running' || run.leaseSession !== sessionId || run.fence !== fence) return;
   if (end.reason === 'expired' && (await isSessionAlive(tx, sessionId))) return;
   if (end.reason !== 'returned') recordLostLease(tx, run);
-  const queued = queueRun(run, tx.now);
-  tx.update(runs, queued);
+  const idleLeases = end.reason === 'vanished' ? run.idleLeases + 1 : run.idleLeases;
+  tx.update(runs, queueRun({ ...run, idleLeases }, tx.now));
   tx.afterCommit(() => {
     ports.outside.jobRevoked(
       sessionId,

@@ -23,3 +23,16 @@ export interface WorkerChannel {
   /** A job that was assigned to it is its own no more: its room is free again. */
   ended(jobId: string): void;
 }
+
+/** One whose worker registers by itself and comes back under the same name. */
+export interface RegisteredChannel extends WorkerChannel {
+  /**
+   * Whether the worker would say that it holds this job, if it did, in a call that told how far it had come: `mark` is a number
+   * of the transport's own, undefined where the worker does not count.
+   */
+  isTold(jobId: string, mark: number | undefined): boolean;
+  /** The engine ends: nothing is handed over any more. */
+  close(): void;
+  /** Another channel serves the worker, or none: what was not handed over goes back. */
+  replaced(): void;
+}

@@ -6,8 +6,8 @@ import { createIds } from '../ports/ids.ts';
 import { silentLogger } from '../ports/logger.ts';
 import { VirtualClock } from '../ports/virtual-clock.ts';
 import { MemoryStore } from '../store/memory/index.ts';
-import { InProcessChannel } from './in-process-channel.ts';
 import { Dispatcher } from './index.ts';
+import { LineChannel } from './line-channel.ts';
 
 const queue = { env: 'default', functionId: 'f', version: 1 };
 const event: JobEvent = { id: 'evt_1', name: 'go', version: 1, data: { text: '1' as JsonText }, timestamp: 0 };
@@ -25,13 +25,15 @@ test('room that was reserved on a session which is given up is there again when 
     claimed: () => {},
     giveBack: async ({ id }) => void returned.push(id),
   });
-  const channel = new InProcessChannel({
+  const channel = new LineChannel({
     sessionId: 'worker-1',
     env: queue.env,
     functions: new Map([[queue.functionId, 1]]),
     jobsMax: 1,
-    handlers: { assigned: () => {}, resolved: () => {}, revoked: () => {} },
+    held: [],
+    handlers: { assigned: () => {}, resolved: () => {}, revoked: () => {}, replaced: () => {} },
     roomChanged: (changed) => dispatcher.roomChanged(changed),
+    giveBack: ({ runId }) => void returned.push(runId),
   });
   dispatcher.attach(channel);
   await clock.settle();

@@ -8,7 +8,7 @@
 
 import type { Assignment, Resolution } from '@ironflow/core/wire';
 import type { Clock, Timer } from '../ports/clock.ts';
-import type { WorkerChannel } from './channel.ts';
+import type { RegisteredChannel } from './channel.ts';
 import { JobRoom } from './job-room.ts';
 
 export interface Poll {
@@ -50,7 +50,7 @@ interface HeldPoll {
   readonly timer: Timer;
 }
 
-export class PollingChannel implements WorkerChannel {
+export class PollingChannel implements RegisteredChannel {
   readonly sessionId: string;
   readonly env: string;
   readonly functions: ReadonlyMap<string, number | null>;

@@ -8,6 +8,7 @@ import {
   type Capability,
   capabilities,
   type JobHandlers,
+  streamCapabilities,
   type WorkerHello,
 } from '@ironflow/core/wire';
 import type { CommandPorts } from '../commands/ports.ts';
@@ -21,15 +22,16 @@ import {
   releaseLease,
   shortenSession,
 } from '../commands/sessions.ts';
+import { jobVanished } from '../commands/vanished-job.ts';
 import type { GroupCommit } from '../group-commit/index.ts';
 import { jobIdOf, parseJobId } from '../kernel/run.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Store } from '../store/port.ts';
 import { type RunRow, runs, type SessionRow, type SessionTransport, sessions } from '../store/tables.ts';
-import type { WorkerChannel } from './channel.ts';
-import { InProcessChannel } from './in-process-channel.ts';
+import type { RegisteredChannel, WorkerChannel } from './channel.ts';
 import type { Dispatcher } from './index.ts';
+import { LineChannel, type LineHandlers } from './line-channel.ts';
 import { PollingChannel } from './polling-channel.ts';
 
 export interface SessionSettings {
@@ -65,7 +67,8 @@ const OWN_LEASE_MS = 366 * 86_400_000;
 
 export interface ConnectedSession {
   readonly id: string;
-  readonly channel: WorkerChannel;
+  readonly transport: SessionTransport;
+  readonly channel: RegisteredChannel;
   /** Whether the worker speaks all of our extensions. */
   readonly conversational: boolean;
   readonly leaseMs: number;
@@ -126,7 +129,7 @@ export class Sessions {
     for (const timer of this.#renewals.values()) timer.cancel();
     for (const { channel, graceTimer } of this.#connected.values()) {
       graceTimer?.cancel();
-      if (channel instanceof PollingChannel) channel.close();
+      channel.close();
     }
   }
 
@@ -149,19 +152,25 @@ export class Sessions {
     env: string,
     hello: WorkerHello,
     handlers: JobHandlers,
-  ): Promise<{ readonly channel: InProcessChannel; readonly leaseMs: number }> {
+  ): Promise<{ readonly channel: LineChannel; readonly leaseMs: number }> {
     const row = await this.#register(env, hello, 'in-process');
-    const channel = new InProcessChannel({
-      sessionId: row.id,
-      env: row.env,
-      functions: functionsOf(row),
-      jobsMax: row.jobsMax,
-      handlers,
-      roomChanged: (changed) => this.#options.dispatcher.roomChanged(changed),
-    });
+    const channel = this.#lineOf(row, [], { ...handlers, replaced: () => {} });
     this.#connect(row, channel);
     this.#options.dispatcher.attach(channel);
     return { channel, leaseMs: row.leaseMs };
+  }
+
+  /** Registers a worker that has opened a stream here, or has opened another one. */
+  async registerStreaming(env: string, hello: WorkerHello, handlers: LineHandlers): Promise<StreamingSession> {
+    const row = await this.#register(env, hello, 'streaming');
+    this.#logRegistered(row, hello);
+    return this.#inTurn(row.id, () => this.#connectLine(row, handlers));
+  }
+
+  /** A stream has ended. Its worker is gone, or will be back at once. */
+  streamEnded({ id, channel }: ConnectedSession): void {
+    channel.close();
+    if (this.#connected.get(id)?.channel === channel) this.connectionLost(id);
   }
 
   /** Renews the leases of a worker in this process; what it lost before has been revoked when it resolves. */
@@ -186,8 +195,7 @@ export class Sessions {
     this.#renewals.get(sessionId)?.cancel();
     this.#renewals.delete(sessionId);
     dispatcher.detach(sessionId);
-    const connected = this.#connected.get(sessionId);
-    if (connected !== undefined && isPolling(connected)) connected.channel.close();
+    this.#connected.get(sessionId)?.channel.close();
     this.#connected.delete(sessionId);
     this.#own.delete(sessionId);
     this.#sayLeft(sessionId);
@@ -268,21 +276,28 @@ export class Sessions {
   /**
    * Compares what a worker says it holds with what is leased to it. What it does not hold, and would if it had arrived, goes
    * to others; returned are the jobs that it holds in vain.
-   * @param poll - The worker's polls before this number were over when it said so.
+   * @param mark - How far the worker had come when it said so (`WorkerChannel.isTold`).
    */
-  async reconcile(sessionId: string, held: ReadonlySet<string>, poll: number | undefined): Promise<string[]> {
-    const { clock } = this.#options;
-    const channel = this.#connected.get(sessionId)?.channel;
-    const counted = channel instanceof PollingChannel ? channel.heldJobs() : [];
+  async reconcile(sessionId: string, held: ReadonlySet<string>, mark: number | undefined): Promise<string[]> {
+    const { clock, commit, commands } = this.#options;
+    const connected = this.#connected.get(sessionId);
+    const channel = connected?.channel;
+    const counted = channel?.heldJobs() ?? [];
     const leased = new Map((await this.#leased(sessionId)).map((row) => [jobIdOf(row.id, row.fence), row]));
     // A lease that was read as this engine took the session up may have ended in between.
     for (const jobId of counted) if (!leased.has(jobId)) channel?.ended(jobId);
     const before = clock.now() - UNHELD_AFTER_MS;
     const unheld = [...leased].filter(([jobId, { leasedAt }]) => {
-      if (held.has(jobId) || (leasedAt ?? 0) >= before) return false;
-      return !(channel instanceof PollingChannel) || channel.isTold(jobId, poll);
+      return !held.has(jobId) && (leasedAt ?? 0) < before && channel?.isTold(jobId, mark) !== false;
     });
-    await Promise.all(unheld.map(([jobId]) => this.releaseJob(jobId, sessionId, { reason: 'lost' })));
+    const isSilent = connected !== undefined && connected.transport === 'streaming' && !connected.conversational;
+    await Promise.all(
+      unheld.map(([jobId, { id: runId, fence }]) =>
+        isSilent
+          ? commit.run('jobVanished', runId, (tx) => jobVanished(tx, { runId, sessionId, fence }, commands))
+          : this.releaseJob(jobId, sessionId, { reason: 'lost' }),
+      ),
+    );
     return [...held].filter((jobId) => !leased.has(jobId));
   }
 
@@ -296,7 +311,7 @@ export class Sessions {
   /** This engine serves the session no longer: another one does, or it has been removed. */
   movedElsewhere(sessionId: string): void {
     const connected = this.#connected.get(sessionId);
-    if (connected === undefined || !isPolling(connected)) return;
+    if (connected === undefined || connected.transport === 'in-process') return;
     connected.graceTimer?.cancel();
     this.#connected.delete(sessionId);
     this.#options.dispatcher.detach(sessionId);
@@ -362,7 +377,7 @@ export class Sessions {
   async #register(env: string, hello: WorkerHello, transport: SessionTransport): Promise<SessionRow> {
     const { commit, commands, engineId, store } = this.#options;
     const own = transport === 'push' || transport === 'in-process';
-    const leaseMs = own && store.exclusive ? OWN_LEASE_MS : this.#leaseMs(hello);
+    const leaseMs = own && store.exclusive ? OWN_LEASE_MS : this.#leaseMs(hello, transport);
     const input = { env, hello, transport, engineId: own ? engineId : null, leaseMs };
     this.#left.delete(hello.workerId);
     const row = await commit.run('registerSession', `session ${hello.workerId}`, (tx) =>
@@ -374,9 +389,9 @@ export class Sessions {
   }
 
   /** Our workers send heartbeats as often as they are told; those of the published SDK every 30 seconds. */
-  #leaseMs(hello: WorkerHello): number {
+  #leaseMs(hello: WorkerHello, transport: SessionTransport): number {
     const { leaseMs, contractLeaseMs } = this.#options.settings;
-    return isConversational(hello.capabilities) ? leaseMs : contractLeaseMs;
+    return isConversational(transport, hello.capabilities) ? leaseMs : contractLeaseMs;
   }
 
   /** Renews a session of this process; others that took it for dead may have removed it. */
@@ -406,24 +421,48 @@ export class Sessions {
     return (await this.#options.store.scan(range)).map(({ row }) => row);
   }
 
-  /** Calls for one session take their turns: the last one stays connected. */
   #connectPolling(row: SessionRow): Promise<PollingSession> {
-    const before = this.#connecting.get(row.id) ?? Promise.resolve();
+    return this.#inTurn(row.id, () => this.#makePolling(row));
+  }
+
+  /** Calls for one session take their turns: the last one stays connected. */
+  #inTurn<S extends ConnectedSession>(sessionId: string, connect: () => Promise<S>): Promise<S> {
+    const before = this.#connecting.get(sessionId) ?? Promise.resolve();
     const connecting = before
       .catch(() => {})
-      .then(() => this.#makePolling(row))
+      .then(connect)
       .finally(() => {
-        if (this.#connecting.get(row.id) === connecting) this.#connecting.delete(row.id);
+        if (this.#connecting.get(sessionId) === connecting) this.#connecting.delete(sessionId);
       });
-    this.#connecting.set(row.id, connecting);
+    this.#connecting.set(sessionId, connecting);
     return connecting;
   }
 
-  async #makePolling(row: SessionRow): Promise<PollingSession> {
-    const { clock, dispatcher, logger } = this.#options;
+  async #connectLine(row: SessionRow, handlers: LineHandlers): Promise<StreamingSession> {
     const leased = await this.#leased(row.id);
-    const old = this.#connected.get(row.id);
-    if (old !== undefined && isPolling(old)) old.channel.replaced();
+    this.#connected.get(row.id)?.channel.replaced();
+    const held = leased.map(({ id, fence }) => jobIdOf(id, fence));
+    const channel = this.#lineOf(row, held, handlers);
+    return this.#takeUp(row, channel, leased);
+  }
+
+  #lineOf(row: SessionRow, held: readonly string[], handlers: LineHandlers): LineChannel {
+    return new LineChannel({
+      sessionId: row.id,
+      env: row.env,
+      functions: functionsOf(row),
+      jobsMax: row.jobsMax,
+      held,
+      handlers,
+      roomChanged: (changed) => this.#options.dispatcher.roomChanged(changed),
+      giveBack: (assignment) => this.#giveBack(row.id, assignment),
+    });
+  }
+
+  async #makePolling(row: SessionRow): Promise<PollingSession> {
+    const { clock, dispatcher } = this.#options;
+    const leased = await this.#leased(row.id);
+    this.#connected.get(row.id)?.channel.replaced();
     const channel = new PollingChannel({
       sessionId: row.id,
       env: row.env,
@@ -433,23 +472,37 @@ export class Sessions {
       clock,
       fetchMs: this.#options.settings.reconnectMs,
       roomChanged: (changed) => dispatcher.roomChanged(changed),
-      giveBack: ({ jobId }: Assignment) =>
-        void this.releaseJob(jobId, row.id, { reason: 'returned' }).catch((error) =>
-          logger.error('a job that was not fetched could not be given back', { jobId, error }),
-        ),
+      giveBack: (assignment) => this.#giveBack(row.id, assignment),
     });
-    dispatcher.attach(channel);
+    return this.#takeUp(row, channel, leased);
+  }
+
+  /** This engine serves the session from now on. */
+  async #takeUp<C extends RegisteredChannel>(
+    row: SessionRow,
+    channel: C,
+    leased: readonly RunRow[],
+  ): Promise<Session<C>> {
+    this.#options.dispatcher.attach(channel);
     const connected = this.#connect(row, channel);
     for (const run of leased) await this.#tellUnseen(run); // no engine had its ear
     this.#options.takenUp(row.id);
     return connected;
   }
 
-  #connect<C extends WorkerChannel>(row: SessionRow, channel: C): ConnectedSession & { readonly channel: C } {
-    const connected = {
+  #giveBack(sessionId: string, { jobId }: Assignment): void {
+    this.releaseJob(jobId, sessionId, { reason: 'returned' }).catch((error) =>
+      this.#options.logger.error('a job that was not handed over could not be given back', { jobId, error }),
+    );
+  }
+
+  #connect<C extends RegisteredChannel>(row: SessionRow, channel: C): Session<C> {
+    this.#connected.get(row.id)?.graceTimer?.cancel();
+    const connected: Session<C> = {
       id: row.id,
+      transport: row.transport,
       channel,
-      conversational: row.transport === 'in-process' || isConversational(JSON.parse(row.capabilities) as string[]),
+      conversational: isConversational(row.transport, JSON.parse(row.capabilities) as string[]),
       leaseMs: row.leaseMs,
       renewedAt: row.heartbeatAt,
       graceTimer: undefined,
@@ -459,14 +512,18 @@ export class Sessions {
   }
 }
 
-type PollingSession = ConnectedSession & { readonly channel: PollingChannel };
+type Session<C extends RegisteredChannel> = ConnectedSession & { readonly channel: C };
+type PollingSession = Session<PollingChannel>;
+export type StreamingSession = Session<LineChannel>;
 
 function isPolling(connected: ConnectedSession): connected is PollingSession {
   return connected.channel instanceof PollingChannel;
 }
 
-function isConversational(announced: readonly string[]): boolean {
-  return capabilities.every((name) => announced.includes(name));
+/** Whether a worker speaks all of our extensions. */
+function isConversational(transport: SessionTransport, announced: readonly string[]): boolean {
+  const needed = transport === 'streaming' ? streamCapabilities : capabilities;
+  return transport === 'in-process' || needed.every((name) => announced.includes(name));
 }
 
 function functionsOf(row: SessionRow): ReadonlyMap<string, number | null> {

@@ -2,11 +2,18 @@
 // begins with "PRI * HTTP/2.0", which is no request of HTTP/1.1.
 
 import { createServer as createHttp1, type IncomingMessage, type ServerResponse } from 'node:http';
-import { createServer as createHttp2, type ServerHttp2Session } from 'node:http2';
+import {
+  createServer as createHttp2,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type ServerHttp2Session,
+} from 'node:http2';
 import { type AddressInfo, createServer as createTcp, type Server, type Socket } from 'node:net';
 import { IronflowError } from '@ironflow/core';
 import type { Answer, Exchange } from './exchange.ts';
 import type { Router } from './router.ts';
+import { shuttingDown } from './stream/end-of-stream.ts';
+import { WORKER_STREAM_PATH, WORKER_STREAM_TYPE, WorkerStream } from './stream/worker-stream.ts';
 
 export interface ListenOptions {
   readonly host: string;
@@ -19,6 +26,8 @@ type Response = ServerResponse;
 
 /** A connection that says nothing for this long is ended, in milliseconds. */
 const FIRST_BYTES_MS = 60_000;
+/** What a peer may send on a connection, and on one of its streams, before it has to wait, in bytes. */
+const WINDOW_BYTES = 4 * 1024 * 1024;
 /** How long open requests get to end when the server is closed, in milliseconds. */
 const CLOSE_MS = 2_000;
 
@@ -28,9 +37,11 @@ export class HttpServer {
   readonly #http1 = createHttp1({ keepAlive: true, keepAliveTimeout: 75_000 }, (request, response) => {
     void this.#answer(request, response);
   });
-  readonly #http2 = createHttp2({}, (request, response) => {
-    void this.#answer(request as unknown as Request, response as unknown as Response);
+  readonly #http2 = createHttp2({ settings: { initialWindowSize: WINDOW_BYTES } }, (request, response) => {
+    if (isWorkerStream(request)) this.#openStream(request, response);
+    else void this.#answer(request as unknown as Request, response as unknown as Response);
   });
+  readonly #workerStreams = new Set<WorkerStream>();
   readonly #sockets = new Set<Socket>();
   readonly #sessions = new Set<ServerHttp2Session>();
   /** Requests under way on each connection of HTTP/1.1. */
@@ -43,6 +54,7 @@ export class HttpServer {
     // A client that breaks the protocol ends its own connection and nothing else.
     this.#http2.on('sessionError', () => {});
     this.#http2.on('session', (session) => {
+      session.setLocalWindowSize(WINDOW_BYTES);
       this.#sessions.add(session);
       session.on('close', () => this.#sessions.delete(session));
       session.on('error', () => {});
@@ -64,6 +76,7 @@ export class HttpServer {
   async close(): Promise<void> {
     this.#closing = true;
     const closed = new Promise<void>((resolve) => this.#tcp.close(() => resolve()));
+    for (const stream of this.#workerStreams) stream.end(shuttingDown());
     for (const session of this.#sessions) session.close();
     const http2 = new Set([...this.#sessions].map(({ socket }) => socket.remotePort));
     for (const socket of this.#sockets) {
@@ -109,6 +122,19 @@ export class HttpServer {
       return;
     }
     send(response, answer, request);
+  }
+
+  #openStream(request: Http2ServerRequest, response: Http2ServerResponse): void {
+    const gone = new AbortController();
+    try {
+      if (this.#closing) throw shuttingDown();
+      const { engine, env } = this.#router.admitStream(new NodeExchange(request as unknown as Request, gone.signal));
+      const stream = new WorkerStream(engine, env, response.stream);
+      this.#workerStreams.add(stream);
+      response.stream.on('close', () => this.#workerStreams.delete(stream));
+    } catch (error) {
+      WorkerStream.refuse(response.stream, error as IronflowError); // as both throw
+    }
   }
 
   #begin(request: Request): void {
@@ -193,6 +219,10 @@ class NodeExchange implements Exchange {
       request.on('error', reject);
     });
   }
+}
+
+function isWorkerStream({ method, url, headers }: Http2ServerRequest): boolean {
+  return method === 'POST' && url === WORKER_STREAM_PATH && headers['content-type'] === WORKER_STREAM_TYPE;
 }
 
 /** The first bytes may come in pieces; three of them tell, for no method of HTTP/1.1 begins with "PRI". */

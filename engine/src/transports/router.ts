@@ -43,6 +43,19 @@ export class Router {
     }
   }
 
+  /**
+   * Lets a worker's stream through the same checks.
+   * @throws {IronflowError} when it does not pass; nothing but what `publicError` may show.
+   */
+  admitStream(exchange: Exchange): { readonly engine: Engine; readonly env: string } {
+    try {
+      this.#authenticate(exchange, false);
+      return { engine: this.#engine, env: environmentOf(exchange) };
+    } catch (error) {
+      throw publicError(error, this.#engine.logger, { path: exchange.path });
+    }
+  }
+
   #answerConnect(name: string, exchange: Exchange): Promise<Answer> {
     if (exchange.method !== 'POST') throw methodNotAllowed(exchange, ['POST']);
     this.#authenticate(exchange, false);

@@ -16,7 +16,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file ironflow/v1/worker_service.proto.
  */
 export const file_ironflow_v1_worker_service: GenFile = /*@__PURE__*/
-  fileDesc("CiBpcm9uZmxvdy92MS93b3JrZXJfc2VydmljZS5wcm90bxILaXJvbmZsb3cudjEi0gMKDVdvcmtlck1lc3NhZ2USLwoIcmVnaXN0ZXIYASABKAsyGy5pcm9uZmxvdy52MS5Xb3JrZXJSZWdpc3RlckgAEjEKCWhlYXJ0YmVhdBgCIAEoCzIcLmlyb25mbG93LnYxLldvcmtlckhlYXJ0YmVhdEgAEjAKDHN0ZXBfc3RhcnRlZBgDIAEoCzIYLmlyb25mbG93LnYxLlN0ZXBTdGFydGVkSAASNAoOc3RlcF9jb21wbGV0ZWQYBCABKAsyGi5pcm9uZmxvdy52MS5TdGVwQ29tcGxldGVkSAASLgoLc3RlcF9mYWlsZWQYBSABKAsyFy5pcm9uZmxvdy52MS5TdGVwRmFpbGVkSAASMAoMc3RlcF95aWVsZGVkGAYgASgLMhguaXJvbmZsb3cudjEuU3RlcFlpZWxkZWRIABIyCg1qb2JfY29tcGxldGVkGAcgASgLMhkuaXJvbmZsb3cudjEuSm9iQ29tcGxldGVkSAASLAoKam9iX2ZhaWxlZBgIIAEoCzIWLmlyb25mbG93LnYxLkpvYkZhaWxlZEgAEiYKB2pvYl9hY2sYCSABKAsyEy5pcm9uZmxvdy52MS5Kb2JBY2tIAEIJCgdwYXlsb2FkIv0BCg5Xb3JrZXJSZWdpc3RlchIRCgl3b3JrZXJfaWQYASABKAkSEAoIaG9zdG5hbWUYAiABKAkSFAoMZnVuY3Rpb25faWRzGAMgAygJEhsKE21heF9jb25jdXJyZW50X2pvYnMYBCABKAUSNwoGbGFiZWxzGAUgAygLMicuaXJvbmZsb3cudjEuV29ya2VyUmVnaXN0ZXIuTGFiZWxzRW50cnkSKwoHdmVyc2lvbhgGIAEoCzIaLmlyb25mbG93LnYxLldvcmtlclZlcnNpb24aLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASItCg1Xb3JrZXJWZXJzaW9uEgsKA3NkaxgBIAEoCRIPCgdydW50aW1lGAIgASgJIowBCg9Xb3JrZXJIZWFydGJlYXQSEQoJd29ya2VyX2lkGAEgASgJEhMKC2FjdGl2ZV9qb2JzGAIgASgFEiQKBGpvYnMYAyADKAsyFi5pcm9uZmxvdy52MS5BY3RpdmVKb2ISKwoHbWV0cmljcxgEIAEoCzIaLmlyb25mbG93LnYxLldvcmtlck1ldHJpY3MihwEKCUFjdGl2ZUpvYhIOCgZqb2JfaWQYASABKAkSLgoKc3RhcnRlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGcnVuX2lkGAMgASgJEhUKDWV4ZWN1dGlvbl9zZXEYBCABKAMSEwoLbGVhc2VfdG9rZW4YBSABKAkiaQoNV29ya2VyTWV0cmljcxITCgtjcHVfcGVyY2VudBgBIAEoARIWCg5tZW1vcnlfcGVyY2VudBgCIAEoARIWCg5qb2JzX2NvbXBsZXRlZBgDIAEoAxITCgtqb2JzX2ZhaWxlZBgEIAEoAyKSAQoLU3RlcFN0YXJ0ZWQSDgoGam9iX2lkGAEgASgJEg8KB3N0ZXBfaWQYAiABKAkSDAoEbmFtZRgDIAEoCRIoCglzdGVwX3R5cGUYBCABKA4yFS5pcm9uZmxvdy52MS5TdGVwVHlwZRIVCg1leGVjdXRpb25fc2VxGAUgASgDEhMKC2xlYXNlX3Rva2VuGAYgASgJIpoBCg1TdGVwQ29tcGxldGVkEg4KBmpvYl9pZBgBIAEoCRIPCgdzdGVwX2lkGAIgASgJEicKBm91dHB1dBgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSEwoLZHVyYXRpb25fbXMYBCABKAUSFQoNZXhlY3V0aW9uX3NlcRgFIAEoAxITCgtsZWFzZV90b2tlbhgGIAEoCSKRAQoKU3RlcEZhaWxlZBIOCgZqb2JfaWQYASABKAkSDwoHc3RlcF9pZBgCIAEoCRIhCgVlcnJvchgDIAEoCzISLmlyb25mbG93LnYxLkVycm9yEhMKC2R1cmF0aW9uX21zGAQgASgFEhUKDWV4ZWN1dGlvbl9zZXEYBSABKAMSEwoLbGVhc2VfdG9rZW4YBiABKAkixQEKC1N0ZXBZaWVsZGVkEg4KBmpvYl9pZBgBIAEoCRIPCgdzdGVwX2lkGAIgASgJEigKBXNsZWVwGAMgASgLMhcuaXJvbmZsb3cudjEuU2xlZXBZaWVsZEgAEjEKCndhaXRfZXZlbnQYBCABKAsyGy5pcm9uZmxvdy52MS5XYWl0RXZlbnRZaWVsZEgAEhUKDWV4ZWN1dGlvbl9zZXEYBSABKAMSEwoLbGVhc2VfdG9rZW4YBiABKAlCDAoKeWllbGRfaW5mbyI3CgpTbGVlcFlpZWxkEikKBXVudGlsGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKAAQoOV2FpdEV2ZW50WWllbGQSEgoKZXZlbnRfbmFtZRgBIAEoCRIYChBtYXRjaF9leHByZXNzaW9uGAIgASgJEhMKC21hdGNoX3ZhbHVlGAMgASgJEisKB3RpbWVvdXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIogBCgxKb2JDb21wbGV0ZWQSDgoGam9iX2lkGAEgASgJEicKBm91dHB1dBgCIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSEwoLZHVyYXRpb25fbXMYAyABKAUSFQoNZXhlY3V0aW9uX3NlcRgEIAEoAxITCgtsZWFzZV90b2tlbhgFIAEoCSKpAQoJSm9iRmFpbGVkEg4KBmpvYl9pZBgBIAEoCRIhCgVlcnJvchgCIAEoCzISLmlyb25mbG93LnYxLkVycm9yEhMKC2R1cmF0aW9uX21zGAMgASgFEigKBXN0ZXBzGAQgAygLMhkuaXJvbmZsb3cudjEuRXhlY3V0ZWRTdGVwEhUKDWV4ZWN1dGlvbl9zZXEYBSABKAMSEwoLbGVhc2VfdG9rZW4YBiABKAkiwQEKDEV4ZWN1dGVkU3RlcBIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEgwKBHR5cGUYAyABKAkSDgoGc3RhdHVzGAQgASgJEicKBm91dHB1dBgFIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSIQoFZXJyb3IYBiABKAsyEi5pcm9uZmxvdy52MS5FcnJvchIYChBjb21wZW5zYXRpb25fZm9yGAcgASgJEhMKC2R1cmF0aW9uX21zGAggASgFIlQKBkpvYkFjaxIOCgZqb2JfaWQYASABKAkSDgoGcnVuX2lkGAIgASgJEhUKDWV4ZWN1dGlvbl9zZXEYAyABKAMSEwoLbGVhc2VfdG9rZW4YBCABKAki3QIKDUVuZ2luZU1lc3NhZ2USMwoKcmVnaXN0ZXJlZBgBIAEoCzIdLmlyb25mbG93LnYxLldvcmtlclJlZ2lzdGVyZWRIABIpCgNqb2IYAiABKAsyGi5pcm9uZmxvdy52MS5Kb2JBc3NpZ25tZW50SAASKAoIc3RlcF9hY2sYAyABKAsyFC5pcm9uZmxvdy52MS5TdGVwQWNrSAASKAoGcmVzdW1lGAQgASgLMhYuaXJvbmZsb3cudjEuUmVzdW1lSm9iSAASKAoGY2FuY2VsGAUgASgLMhYuaXJvbmZsb3cudjEuQ2FuY2VsSm9iSAASKQoIc2h1dGRvd24YBiABKAsyFS5pcm9uZmxvdy52MS5TaHV0ZG93bkgAEjgKDWxlYXNlX3JlZnJlc2gYByABKAsyHy5pcm9uZmxvdy52MS5MZWFzZVJlZnJlc2hSZXN1bHRIAEIJCgdwYXlsb2FkIkcKEkxlYXNlUmVmcmVzaFJlc3VsdBIxCghzZWdtZW50cxgBIAMoCzIfLmlyb25mbG93LnYxLlNlZ21lbnRMZWFzZVN0YXR1cyJjChJTZWdtZW50TGVhc2VTdGF0dXMSDgoGcnVuX2lkGAEgASgJEhUKDWV4ZWN1dGlvbl9zZXEYAiABKAMSJgoFc3RhdGUYAyABKA4yFy5pcm9uZmxvdy52MS5MZWFzZVN0YXRlIkQKEFdvcmtlclJlZ2lzdGVyZWQSEQoJd29ya2VyX2lkGAEgASgJEh0KFWhlYXJ0YmVhdF9pbnRlcnZhbF9tcxgCIAEoBSLLAgoNSm9iQXNzaWdubWVudBIOCgZqb2JfaWQYASABKAkSDgoGcnVuX2lkGAIgASgJEhMKC2Z1bmN0aW9uX2lkGAMgASgJEiEKBWV2ZW50GAQgASgLMhIuaXJvbmZsb3cudjEuRXZlbnQSMwoPY29tcGxldGVkX3N0ZXBzGAUgAygLMhouaXJvbmZsb3cudjEuQ29tcGxldGVkU3RlcBIQCghhY3Rvcl9pZBgGIAEoCRIPCgdhdHRlbXB0GAcgASgFEigKB2NvbnRleHQYCCABKAsyFy5pcm9uZmxvdy52MS5Kb2JDb250ZXh0EhUKDWV4ZWN1dGlvbl9zZXEYCSABKAMSEwoLbGVhc2VfdG9rZW4YCiABKAkSNAoQbGVhc2VfZXhwaXJlc19hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiVwoNQ29tcGxldGVkU3RlcBIPCgdzdGVwX2lkGAEgASgJEgwKBG5hbWUYAiABKAkSJwoGb3V0cHV0GAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCLvAQoKSm9iQ29udGV4dBIQCgh0cmFjZV9pZBgBIAEoCRI3CghtZXRhZGF0YRgCIAMoCzIlLmlyb25mbG93LnYxLkpvYkNvbnRleHQuTWV0YWRhdGFFbnRyeRI1CgdzZWNyZXRzGAMgAygLMiQuaXJvbmZsb3cudjEuSm9iQ29udGV4dC5TZWNyZXRzRW50cnkaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi4KDFNlY3JldHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIjsKB1N0ZXBBY2sSDwoHc3RlcF9pZBgBIAEoCRIQCghhY2NlcHRlZBgCIAEoCBINCgVlcnJvchgDIAEoCSJvCglSZXN1bWVKb2ISDgoGam9iX2lkGAEgASgJEg8KB3N0ZXBfaWQYAiABKAkSEwoLcmVzdW1lX3R5cGUYAyABKAkSLAoLcmVzdW1lX2RhdGEYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0IisKCUNhbmNlbEpvYhIOCgZqb2JfaWQYASABKAkSDgoGcmVhc29uGAIgASgJIjQKCFNodXRkb3duEg4KBnJlYXNvbhgBIAEoCRIYChBkcmFpbl90aW1lb3V0X21zGAIgASgFKnQKCkxlYXNlU3RhdGUSGwoXTEVBU0VfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVMRUFTRV9TVEFURV9SRUZSRVNIRUQQARIVChFMRUFTRV9TVEFURV9TVEFMRRACEhcKE0xFQVNFX1NUQVRFX1VOS05PV04QAzJWCg1Xb3JrZXJTZXJ2aWNlEkUKB0Nvbm5lY3QSGi5pcm9uZmxvdy52MS5Xb3JrZXJNZXNzYWdlGhouaXJvbmZsb3cudjEuRW5naW5lTWVzc2FnZSgBMAFiBnByb3RvMw", [file_google_protobuf_struct, file_google_protobuf_timestamp, file_ironflow_v1_types]);
+  fileDesc("CiBpcm9uZmxvdy92MS93b3JrZXJfc2VydmljZS5wcm90bxILaXJvbmZsb3cudjEi/QMKDVdvcmtlck1lc3NhZ2USLwoIcmVnaXN0ZXIYASABKAsyGy5pcm9uZmxvdy52MS5Xb3JrZXJSZWdpc3RlckgAEjEKCWhlYXJ0YmVhdBgCIAEoCzIcLmlyb25mbG93LnYxLldvcmtlckhlYXJ0YmVhdEgAEjAKDHN0ZXBfc3RhcnRlZBgDIAEoCzIYLmlyb25mbG93LnYxLlN0ZXBTdGFydGVkSAASNAoOc3RlcF9jb21wbGV0ZWQYBCABKAsyGi5pcm9uZmxvdy52MS5TdGVwQ29tcGxldGVkSAASLgoLc3RlcF9mYWlsZWQYBSABKAsyFy5pcm9uZmxvdy52MS5TdGVwRmFpbGVkSAASMAoMc3RlcF95aWVsZGVkGAYgASgLMhguaXJvbmZsb3cudjEuU3RlcFlpZWxkZWRIABIyCg1qb2JfY29tcGxldGVkGAcgASgLMhkuaXJvbmZsb3cudjEuSm9iQ29tcGxldGVkSAASLAoKam9iX2ZhaWxlZBgIIAEoCzIWLmlyb25mbG93LnYxLkpvYkZhaWxlZEgAEiYKB2pvYl9hY2sYCSABKAsyEy5pcm9uZmxvdy52MS5Kb2JBY2tIABIpCgVmcmFtZRgQIAEoCzIYLmlyb25mbG93LnYxLldvcmtlckZyYW1lSABCCQoHcGF5bG9hZCKaAwoOV29ya2VyUmVnaXN0ZXISEQoJd29ya2VyX2lkGAEgASgJEhAKCGhvc3RuYW1lGAIgASgJEhQKDGZ1bmN0aW9uX2lkcxgDIAMoCRIbChNtYXhfY29uY3VycmVudF9qb2JzGAQgASgFEjcKBmxhYmVscxgFIAMoCzInLmlyb25mbG93LnYxLldvcmtlclJlZ2lzdGVyLkxhYmVsc0VudHJ5EisKB3ZlcnNpb24YBiABKAsyGi5pcm9uZmxvdy52MS5Xb3JrZXJWZXJzaW9uEhQKDGNhcGFiaWxpdGllcxgQIAMoCRJMChFmdW5jdGlvbl92ZXJzaW9ucxgRIAMoCzIxLmlyb25mbG93LnYxLldvcmtlclJlZ2lzdGVyLkZ1bmN0aW9uVmVyc2lvbnNFbnRyeRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGjcKFUZ1bmN0aW9uVmVyc2lvbnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAU6AjgBIi0KDVdvcmtlclZlcnNpb24SCwoDc2RrGAEgASgJEg8KB3J1bnRpbWUYAiABKAkijAEKD1dvcmtlckhlYXJ0YmVhdBIRCgl3b3JrZXJfaWQYASABKAkSEwoLYWN0aXZlX2pvYnMYAiABKAUSJAoEam9icxgDIAMoCzIWLmlyb25mbG93LnYxLkFjdGl2ZUpvYhIrCgdtZXRyaWNzGAQgASgLMhouaXJvbmZsb3cudjEuV29ya2VyTWV0cmljcyKHAQoJQWN0aXZlSm9iEg4KBmpvYl9pZBgBIAEoCRIuCgpzdGFydGVkX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZydW5faWQYAyABKAkSFQoNZXhlY3V0aW9uX3NlcRgEIAEoAxITCgtsZWFzZV90b2tlbhgFIAEoCSJpCg1Xb3JrZXJNZXRyaWNzEhMKC2NwdV9wZXJjZW50GAEgASgBEhYKDm1lbW9yeV9wZXJjZW50GAIgASgBEhYKDmpvYnNfY29tcGxldGVkGAMgASgDEhMKC2pvYnNfZmFpbGVkGAQgASgDIpIBCgtTdGVwU3RhcnRlZBIOCgZqb2JfaWQYASABKAkSDwoHc3RlcF9pZBgCIAEoCRIMCgRuYW1lGAMgASgJEigKCXN0ZXBfdHlwZRgEIAEoDjIVLmlyb25mbG93LnYxLlN0ZXBUeXBlEhUKDWV4ZWN1dGlvbl9zZXEYBSABKAMSEwoLbGVhc2VfdG9rZW4YBiABKAkimgEKDVN0ZXBDb21wbGV0ZWQSDgoGam9iX2lkGAEgASgJEg8KB3N0ZXBfaWQYAiABKAkSJwoGb3V0cHV0GAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBITCgtkdXJhdGlvbl9tcxgEIAEoBRIVCg1leGVjdXRpb25fc2VxGAUgASgDEhMKC2xlYXNlX3Rva2VuGAYgASgJIpEBCgpTdGVwRmFpbGVkEg4KBmpvYl9pZBgBIAEoCRIPCgdzdGVwX2lkGAIgASgJEiEKBWVycm9yGAMgASgLMhIuaXJvbmZsb3cudjEuRXJyb3ISEwoLZHVyYXRpb25fbXMYBCABKAUSFQoNZXhlY3V0aW9uX3NlcRgFIAEoAxITCgtsZWFzZV90b2tlbhgGIAEoCSLFAQoLU3RlcFlpZWxkZWQSDgoGam9iX2lkGAEgASgJEg8KB3N0ZXBfaWQYAiABKAkSKAoFc2xlZXAYAyABKAsyFy5pcm9uZmxvdy52MS5TbGVlcFlpZWxkSAASMQoKd2FpdF9ldmVudBgEIAEoCzIbLmlyb25mbG93LnYxLldhaXRFdmVudFlpZWxkSAASFQoNZXhlY3V0aW9uX3NlcRgFIAEoAxITCgtsZWFzZV90b2tlbhgGIAEoCUIMCgp5aWVsZF9pbmZvIjcKClNsZWVwWWllbGQSKQoFdW50aWwYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIoABCg5XYWl0RXZlbnRZaWVsZBISCgpldmVudF9uYW1lGAEgASgJEhgKEG1hdGNoX2V4cHJlc3Npb24YAiABKAkSEwoLbWF0Y2hfdmFsdWUYAyABKAkSKwoHdGltZW91dBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiiAEKDEpvYkNvbXBsZXRlZBIOCgZqb2JfaWQYASABKAkSJwoGb3V0cHV0GAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBITCgtkdXJhdGlvbl9tcxgDIAEoBRIVCg1leGVjdXRpb25fc2VxGAQgASgDEhMKC2xlYXNlX3Rva2VuGAUgASgJIqkBCglKb2JGYWlsZWQSDgoGam9iX2lkGAEgASgJEiEKBWVycm9yGAIgASgLMhIuaXJvbmZsb3cudjEuRXJyb3ISEwoLZHVyYXRpb25fbXMYAyABKAUSKAoFc3RlcHMYBCADKAsyGS5pcm9uZmxvdy52MS5FeGVjdXRlZFN0ZXASFQoNZXhlY3V0aW9uX3NlcRgFIAEoAxITCgtsZWFzZV90b2tlbhgGIAEoCSLBAQoMRXhlY3V0ZWRTdGVwEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSDAoEdHlwZRgDIAEoCRIOCgZzdGF0dXMYBCABKAkSJwoGb3V0cHV0GAUgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIhCgVlcnJvchgGIAEoCzISLmlyb25mbG93LnYxLkVycm9yEhgKEGNvbXBlbnNhdGlvbl9mb3IYByABKAkSEwoLZHVyYXRpb25fbXMYCCABKAUiVAoGSm9iQWNrEg4KBmpvYl9pZBgBIAEoCRIOCgZydW5faWQYAiABKAkSFQoNZXhlY3V0aW9uX3NlcRgDIAEoAxITCgtsZWFzZV90b2tlbhgEIAEoCSKIAwoNRW5naW5lTWVzc2FnZRIzCgpyZWdpc3RlcmVkGAEgASgLMh0uaXJvbmZsb3cudjEuV29ya2VyUmVnaXN0ZXJlZEgAEikKA2pvYhgCIAEoCzIaLmlyb25mbG93LnYxLkpvYkFzc2lnbm1lbnRIABIoCghzdGVwX2FjaxgDIAEoCzIULmlyb25mbG93LnYxLlN0ZXBBY2tIABIoCgZyZXN1bWUYBCABKAsyFi5pcm9uZmxvdy52MS5SZXN1bWVKb2JIABIoCgZjYW5jZWwYBSABKAsyFi5pcm9uZmxvdy52MS5DYW5jZWxKb2JIABIpCghzaHV0ZG93bhgGIAEoCzIVLmlyb25mbG93LnYxLlNodXRkb3duSAASOAoNbGVhc2VfcmVmcmVzaBgHIAEoCzIfLmlyb25mbG93LnYxLkxlYXNlUmVmcmVzaFJlc3VsdEgAEikKBWZyYW1lGBAgASgLMhguaXJvbmZsb3cudjEuRW5naW5lRnJhbWVIAEIJCgdwYXlsb2FkIkcKEkxlYXNlUmVmcmVzaFJlc3VsdBIxCghzZWdtZW50cxgBIAMoCzIfLmlyb25mbG93LnYxLlNlZ21lbnRMZWFzZVN0YXR1cyJjChJTZWdtZW50TGVhc2VTdGF0dXMSDgoGcnVuX2lkGAEgASgJEhUKDWV4ZWN1dGlvbl9zZXEYAiABKAMSJgoFc3RhdGUYAyABKA4yFy5pcm9uZmxvdy52MS5MZWFzZVN0YXRlImwKEFdvcmtlclJlZ2lzdGVyZWQSEQoJd29ya2VyX2lkGAEgASgJEh0KFWhlYXJ0YmVhdF9pbnRlcnZhbF9tcxgCIAEoBRIUCgxjYXBhYmlsaXRpZXMYECADKAkSEAoIbGVhc2VfbXMYESABKAUiywIKDUpvYkFzc2lnbm1lbnQSDgoGam9iX2lkGAEgASgJEg4KBnJ1bl9pZBgCIAEoCRITCgtmdW5jdGlvbl9pZBgDIAEoCRIhCgVldmVudBgEIAEoCzISLmlyb25mbG93LnYxLkV2ZW50EjMKD2NvbXBsZXRlZF9zdGVwcxgFIAMoCzIaLmlyb25mbG93LnYxLkNvbXBsZXRlZFN0ZXASEAoIYWN0b3JfaWQYBiABKAkSDwoHYXR0ZW1wdBgHIAEoBRIoCgdjb250ZXh0GAggASgLMhcuaXJvbmZsb3cudjEuSm9iQ29udGV4dBIVCg1leGVjdXRpb25fc2VxGAkgASgDEhMKC2xlYXNlX3Rva2VuGAogASgJEjQKEGxlYXNlX2V4cGlyZXNfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlcKDUNvbXBsZXRlZFN0ZXASDwoHc3RlcF9pZBgBIAEoCRIMCgRuYW1lGAIgASgJEicKBm91dHB1dBgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3Qi7wEKCkpvYkNvbnRleHQSEAoIdHJhY2VfaWQYASABKAkSNwoIbWV0YWRhdGEYAiADKAsyJS5pcm9uZmxvdy52MS5Kb2JDb250ZXh0Lk1ldGFkYXRhRW50cnkSNQoHc2VjcmV0cxgDIAMoCzIkLmlyb25mbG93LnYxLkpvYkNvbnRleHQuU2VjcmV0c0VudHJ5Gi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARouCgxTZWNyZXRzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASI7CgdTdGVwQWNrEg8KB3N0ZXBfaWQYASABKAkSEAoIYWNjZXB0ZWQYAiABKAgSDQoFZXJyb3IYAyABKAkibwoJUmVzdW1lSm9iEg4KBmpvYl9pZBgBIAEoCRIPCgdzdGVwX2lkGAIgASgJEhMKC3Jlc3VtZV90eXBlGAMgASgJEiwKC3Jlc3VtZV9kYXRhGAQgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCIrCglDYW5jZWxKb2ISDgoGam9iX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCSI0CghTaHV0ZG93bhIOCgZyZWFzb24YASABKAkSGAoQZHJhaW5fdGltZW91dF9tcxgCIAEoBSKyAQoLV29ya2VyRnJhbWUSJwoHcmVwb3J0cxgBIAMoCzIWLmlyb25mbG93LnYxLkpvYlJlcG9ydBItCghwcmVzZW5jZRgCIAEoCzIbLmlyb25mbG93LnYxLldvcmtlclByZXNlbmNlEhAKCGRyYWluaW5nGAMgASgIEhUKDXJldHVybmVkX2pvYnMYBCADKAkSDwoHbGVhdmluZxgFIAEoCBIRCgljb2xkX2pvYnMYBiADKAki5QEKCUpvYlJlcG9ydBIOCgZudW1iZXIYASABKA0SDgoGam9iX2lkGAIgASgJEhUKDWV4ZWN1dGlvbl9zZXEYAyABKA0SEwoLbGVhc2VfdG9rZW4YBCABKAkSEgoKc2Vlbl93YWtlcxgFIAEoDRImCgVzdGVwcxgGIAMoCzIXLmlyb25mbG93LnYxLlN0ZXBSZXBvcnQSJAoDZW5kGAcgASgOMhcuaXJvbmZsb3cudjEuSm9iRW5kS2luZBIOCgZvdXRwdXQYCCABKAwSDAoEbW9yZRgJIAEoDBIMCgRrZXB0GAogASgIIqABCgpTdGVwUmVwb3J0Eg8KB3N0ZXBfaWQYASABKAkSDAoEbmFtZRgCIAEoCRIOCgZvdXRwdXQYAyABKAwSDwoHYXR0ZW1wdBgEIAEoDRIMCgR3YWtlGAUgASgNEhAKCHNlcXVlbmNlGAYgASgNEhIKCnN0YXJ0ZWRfYXQYByABKAESEAoIZW5kZWRfYXQYCCABKAESDAoEbW9yZRgJIAEoDCJDCg5Xb3JrZXJQcmVzZW5jZRIPCgdqb2JfaWRzGAEgAygJEhAKCHJlY2VpdmVkGAIgASgNEg4KBm51bWJlchgDIAEoDSKnAQoLRW5naW5lRnJhbWUSKgoHYW5zd2VycxgBIAMoCzIZLmlyb25mbG93LnYxLlJlcG9ydEFuc3dlchIMCgRqb2JzGAIgAygMEiIKBG5ld3MYAyADKAsyFC5pcm9uZmxvdy52MS5Kb2JOZXdzEigKB3Jldm9rZWQYBCADKAsyFy5pcm9uZmxvdy52MS5Kb2JSZXZva2VkEhAKCHByZXNlbmNlGAUgASgNIjsKDFJlcG9ydEFuc3dlchIOCgZudW1iZXIYASABKA0SDQoFZW5kZWQYAiABKAgSDAoEbW9yZRgDIAEoDCItCgdKb2JOZXdzEg4KBmpvYl9pZBgBIAEoCRISCgpyZXNvbHV0aW9uGAIgASgMIjsKCkpvYlJldm9rZWQSDgoGam9iX2lkGAEgASgJEgwKBGNvZGUYAiABKAkSDwoHbWVzc2FnZRgDIAEoCSp0CgpMZWFzZVN0YXRlEhsKF0xFQVNFX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVTEVBU0VfU1RBVEVfUkVGUkVTSEVEEAESFQoRTEVBU0VfU1RBVEVfU1RBTEUQAhIXChNMRUFTRV9TVEFURV9VTktOT1dOEAMqewoKSm9iRW5kS2luZBIcChhKT0JfRU5EX0tJTkRfVU5TUEVDSUZJRUQQABIaChZKT0JfRU5EX0tJTkRfQ09NUExFVEVEEAESFwoTSk9CX0VORF9LSU5EX0ZBSUxFRBACEhoKFkpPQl9FTkRfS0lORF9TVVNQRU5ERUQQAzJWCg1Xb3JrZXJTZXJ2aWNlEkUKB0Nvbm5lY3QSGi5pcm9uZmxvdy52MS5Xb3JrZXJNZXNzYWdlGhouaXJvbmZsb3cudjEuRW5naW5lTWVzc2FnZSgBMAFiBnByb3RvMw", [file_google_protobuf_struct, file_google_protobuf_timestamp, file_ironflow_v1_types]);
 
 /**
  * Everything a worker may say; register comes first.
@@ -81,6 +81,12 @@ export type WorkerMessage = Message<"ironflow.v1.WorkerMessage"> & {
      */
     value: JobAck;
     case: "jobAck";
+  } | {
+    /**
+     * @generated from field: ironflow.v1.WorkerFrame frame = 16;
+     */
+    value: WorkerFrame;
+    case: "frame";
   } | { case: undefined; value?: undefined };
 };
 
@@ -126,6 +132,20 @@ export type WorkerRegister = Message<"ironflow.v1.WorkerRegister"> & {
    * @generated from field: ironflow.v1.WorkerVersion version = 6;
    */
   version?: WorkerVersion | undefined;
+
+  /**
+   * What the worker can do beyond the messages of this contract; each side uses only what both have named.
+   *
+   * @generated from field: repeated string capabilities = 16;
+   */
+  capabilities: string[];
+
+  /**
+   * Versions of the functions, as the engine gave them at their registration.
+   *
+   * @generated from field: map<string, int32> function_versions = 17;
+   */
+  functionVersions: { [key: string]: number };
 };
 
 /**
@@ -720,6 +740,12 @@ export type EngineMessage = Message<"ironflow.v1.EngineMessage"> & {
      */
     value: LeaseRefreshResult;
     case: "leaseRefresh";
+  } | {
+    /**
+     * @generated from field: ironflow.v1.EngineFrame frame = 16;
+     */
+    value: EngineFrame;
+    case: "frame";
   } | { case: undefined; value?: undefined };
 };
 
@@ -791,6 +817,18 @@ export type WorkerRegistered = Message<"ironflow.v1.WorkerRegistered"> & {
    * @generated from field: int32 heartbeat_interval_ms = 2;
    */
   heartbeatIntervalMs: number;
+
+  /**
+   * @generated from field: repeated string capabilities = 16;
+   */
+  capabilities: string[];
+
+  /**
+   * How long the worker's leases stand after a sign of life.
+   *
+   * @generated from field: int32 lease_ms = 17;
+   */
+  leaseMs: number;
 };
 
 /**
@@ -1039,6 +1077,355 @@ export const ShutdownSchema: GenMessage<Shutdown> = /*@__PURE__*/
   messageDesc(file_ironflow_v1_worker_service, 26);
 
 /**
+ * @generated from message ironflow.v1.WorkerFrame
+ */
+export type WorkerFrame = Message<"ironflow.v1.WorkerFrame"> & {
+  /**
+   * @generated from field: repeated ironflow.v1.JobReport reports = 1;
+   */
+  reports: JobReport[];
+
+  /**
+   * @generated from field: ironflow.v1.WorkerPresence presence = 2;
+   */
+  presence?: WorkerPresence | undefined;
+
+  /**
+   * The worker takes no more jobs; those it has not started it hands back.
+   *
+   * @generated from field: bool draining = 3;
+   */
+  draining: boolean;
+
+  /**
+   * Jobs that were not started, and are not going to be.
+   *
+   * @generated from field: repeated string returned_jobs = 4;
+   */
+  returnedJobs: string[];
+
+  /**
+   * The worker says good-bye: what it holds goes to others at once.
+   *
+   * @generated from field: bool leaving = 5;
+   */
+  leaving: boolean;
+
+  /**
+   * Continuations whose executions the worker does not keep any more: these jobs are to be sent whole.
+   *
+   * @generated from field: repeated string cold_jobs = 6;
+   */
+  coldJobs: string[];
+};
+
+/**
+ * Describes the message ironflow.v1.WorkerFrame.
+ * Use `create(WorkerFrameSchema)` to create a new message.
+ */
+export const WorkerFrameSchema: GenMessage<WorkerFrame> = /*@__PURE__*/
+  messageDesc(file_ironflow_v1_worker_service, 27);
+
+/**
+ * Everything in a report is stored together or refused together.
+ *
+ * @generated from message ironflow.v1.JobReport
+ */
+export type JobReport = Message<"ironflow.v1.JobReport"> & {
+  /**
+   * The answer names it. Numbers grow on each stream.
+   *
+   * @generated from field: uint32 number = 1;
+   */
+  number: number;
+
+  /**
+   * @generated from field: string job_id = 2;
+   */
+  jobId: string;
+
+  /**
+   * @generated from field: uint32 execution_seq = 3;
+   */
+  executionSeq: number;
+
+  /**
+   * @generated from field: string lease_token = 4;
+   */
+  leaseToken: string;
+
+  /**
+   * How many of the run's met waits the worker knows.
+   *
+   * @generated from field: uint32 seen_wakes = 5;
+   */
+  seenWakes: number;
+
+  /**
+   * @generated from field: repeated ironflow.v1.StepReport steps = 6;
+   */
+  steps: StepReport[];
+
+  /**
+   * @generated from field: ironflow.v1.JobEndKind end = 7;
+   */
+  end: JobEndKind;
+
+  /**
+   * What the function returned, for JOB_END_KIND_COMPLETED.
+   *
+   * @generated from field: bytes output = 8;
+   */
+  output: Uint8Array;
+
+  /**
+   * JSON: `waits` and `error`.
+   *
+   * @generated from field: bytes more = 9;
+   */
+  more: Uint8Array;
+
+  /**
+   * The suspended execution stays in the worker's memory: a later lease on its run may be sent as a continuation.
+   *
+   * @generated from field: bool kept = 10;
+   */
+  kept: boolean;
+};
+
+/**
+ * Describes the message ironflow.v1.JobReport.
+ * Use `create(JobReportSchema)` to create a new message.
+ */
+export const JobReportSchema: GenMessage<JobReport> = /*@__PURE__*/
+  messageDesc(file_ironflow_v1_worker_service, 28);
+
+/**
+ * One step that ended.
+ *
+ * @generated from message ironflow.v1.StepReport
+ */
+export type StepReport = Message<"ironflow.v1.StepReport"> & {
+  /**
+   * @generated from field: string step_id = 1;
+   */
+  stepId: string;
+
+  /**
+   * Left out where it is the name within the step's id.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * @generated from field: bytes output = 3;
+   */
+  output: Uint8Array;
+
+  /**
+   * @generated from field: uint32 attempt = 4;
+   */
+  attempt: number;
+
+  /**
+   * Its place in the order of results: after so many met waits, and the how manieth of the worker's own records.
+   *
+   * @generated from field: uint32 wake = 5;
+   */
+  wake: number;
+
+  /**
+   * @generated from field: uint32 sequence = 6;
+   */
+  sequence: number;
+
+  /**
+   * Milliseconds since 1970.
+   *
+   * @generated from field: double started_at = 7;
+   */
+  startedAt: number;
+
+  /**
+   * @generated from field: double ended_at = 8;
+   */
+  endedAt: number;
+
+  /**
+   * JSON: `kind` where it is not "run", `error` where the step failed, and whatever else a kind has.
+   *
+   * @generated from field: bytes more = 9;
+   */
+  more: Uint8Array;
+};
+
+/**
+ * Describes the message ironflow.v1.StepReport.
+ * Use `create(StepReportSchema)` to create a new message.
+ */
+export const StepReportSchema: GenMessage<StepReport> = /*@__PURE__*/
+  messageDesc(file_ironflow_v1_worker_service, 29);
+
+/**
+ * A sign of life.
+ *
+ * @generated from message ironflow.v1.WorkerPresence
+ */
+export type WorkerPresence = Message<"ironflow.v1.WorkerPresence"> & {
+  /**
+   * @generated from field: repeated string job_ids = 1;
+   */
+  jobIds: string[];
+
+  /**
+   * How many jobs have arrived on this stream.
+   *
+   * @generated from field: uint32 received = 2;
+   */
+  received: number;
+
+  /**
+   * The answer repeats it.
+   *
+   * @generated from field: uint32 number = 3;
+   */
+  number: number;
+};
+
+/**
+ * Describes the message ironflow.v1.WorkerPresence.
+ * Use `create(WorkerPresenceSchema)` to create a new message.
+ */
+export const WorkerPresenceSchema: GenMessage<WorkerPresence> = /*@__PURE__*/
+  messageDesc(file_ironflow_v1_worker_service, 30);
+
+/**
+ * @generated from message ironflow.v1.EngineFrame
+ */
+export type EngineFrame = Message<"ironflow.v1.EngineFrame"> & {
+  /**
+   * @generated from field: repeated ironflow.v1.ReportAnswer answers = 1;
+   */
+  answers: ReportAnswer[];
+
+  /**
+   * JSON, in the form that the REST worker gets.
+   *
+   * @generated from field: repeated bytes jobs = 2;
+   */
+  jobs: Uint8Array[];
+
+  /**
+   * @generated from field: repeated ironflow.v1.JobNews news = 3;
+   */
+  news: JobNews[];
+
+  /**
+   * @generated from field: repeated ironflow.v1.JobRevoked revoked = 4;
+   */
+  revoked: JobRevoked[];
+
+  /**
+   * The presence of this number was heard, and the leases stand. Jobs that are lost have been revoked before.
+   *
+   * @generated from field: uint32 presence = 5;
+   */
+  presence: number;
+};
+
+/**
+ * Describes the message ironflow.v1.EngineFrame.
+ * Use `create(EngineFrameSchema)` to create a new message.
+ */
+export const EngineFrameSchema: GenMessage<EngineFrame> = /*@__PURE__*/
+  messageDesc(file_ironflow_v1_worker_service, 31);
+
+/**
+ * What is durable when it arrives: the report of this number.
+ *
+ * @generated from message ironflow.v1.ReportAnswer
+ */
+export type ReportAnswer = Message<"ironflow.v1.ReportAnswer"> & {
+  /**
+   * @generated from field: uint32 number = 1;
+   */
+  number: number;
+
+  /**
+   * The job is over.
+   *
+   * @generated from field: bool ended = 2;
+   */
+  ended: boolean;
+
+  /**
+   * JSON: the whole answer, where it says more than that.
+   *
+   * @generated from field: bytes more = 3;
+   */
+  more: Uint8Array;
+};
+
+/**
+ * Describes the message ironflow.v1.ReportAnswer.
+ * Use `create(ReportAnswerSchema)` to create a new message.
+ */
+export const ReportAnswerSchema: GenMessage<ReportAnswer> = /*@__PURE__*/
+  messageDesc(file_ironflow_v1_worker_service, 32);
+
+/**
+ * A wait of a job that the worker holds was met, as JSON.
+ *
+ * @generated from message ironflow.v1.JobNews
+ */
+export type JobNews = Message<"ironflow.v1.JobNews"> & {
+  /**
+   * @generated from field: string job_id = 1;
+   */
+  jobId: string;
+
+  /**
+   * @generated from field: bytes resolution = 2;
+   */
+  resolution: Uint8Array;
+};
+
+/**
+ * Describes the message ironflow.v1.JobNews.
+ * Use `create(JobNewsSchema)` to create a new message.
+ */
+export const JobNewsSchema: GenMessage<JobNews> = /*@__PURE__*/
+  messageDesc(file_ironflow_v1_worker_service, 33);
+
+/**
+ * @generated from message ironflow.v1.JobRevoked
+ */
+export type JobRevoked = Message<"ironflow.v1.JobRevoked"> & {
+  /**
+   * @generated from field: string job_id = 1;
+   */
+  jobId: string;
+
+  /**
+   * @generated from field: string code = 2;
+   */
+  code: string;
+
+  /**
+   * @generated from field: string message = 3;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message ironflow.v1.JobRevoked.
+ * Use `create(JobRevokedSchema)` to create a new message.
+ */
+export const JobRevokedSchema: GenMessage<JobRevoked> = /*@__PURE__*/
+  messageDesc(file_ironflow_v1_worker_service, 34);
+
+/**
  * STALE and UNKNOWN tell the worker to cancel that execution.
  *
  * @generated from enum ironflow.v1.LeaseState
@@ -1077,6 +1464,42 @@ export type LeaseState = (typeof LeaseState)[keyof typeof LeaseState] | UnknownE
  */
 export const LeaseStateSchema: GenEnum<LeaseState> = /*@__PURE__*/
   enumDesc(file_ironflow_v1_worker_service, 0);
+
+/**
+ * @generated from enum ironflow.v1.JobEndKind
+ */
+export const JobEndKind = {
+  /**
+   * @generated from enum value: JOB_END_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: JOB_END_KIND_COMPLETED = 1;
+   */
+  COMPLETED: 1,
+
+  /**
+   * @generated from enum value: JOB_END_KIND_FAILED = 2;
+   */
+  FAILED: 2,
+
+  /**
+   * @generated from enum value: JOB_END_KIND_SUSPENDED = 3;
+   */
+  SUSPENDED: 3,
+} as const;
+
+/**
+ * @generated from enum ironflow.v1.JobEndKind
+ */
+export type JobEndKind = (typeof JobEndKind)[keyof typeof JobEndKind] | UnknownEnum;
+
+/**
+ * Describes the enum ironflow.v1.JobEndKind.
+ */
+export const JobEndKindSchema: GenEnum<JobEndKind> = /*@__PURE__*/
+  enumDesc(file_ironflow_v1_worker_service, 1);
 
 /**
  * Hands jobs to a worker over one stream and takes its reports back on it.

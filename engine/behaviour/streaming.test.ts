@@ -1,0 +1,4 @@
+import { describeBehaviour } from './suite.ts';
+import { openStreaming } from './transports.ts';
+
+describeBehaviour('streaming', openStreaming);
