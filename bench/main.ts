@@ -1,4 +1,4 @@
-// npm run bench -- [--quick] [--targets in-process,polling,push,in-process-postgres] [--out file.json]
+// npm run bench -- [--quick] [--targets in-process,streaming,polling,push,in-process-postgres] [--out file.json]
 //
 // Measures this engine in the ways it can be run, on SQLite and on PostgreSQL, with full sync, and prints a table of medians with the range of all
 // repeats. Every result of every run is checked.
@@ -11,14 +11,16 @@ import { type Figure, measure, median, type Sizes } from './measure.ts';
 import { openPostgres, openSqlite } from './stores.ts';
 import type { Target } from './target.ts';
 import { openInProcess } from './targets/in-process.ts';
-import { openPolling, openPush, openTwoEngines } from './targets/served.ts';
+import { openPulling, openPush, openTwoEngines } from './targets/served.ts';
 
 const TARGETS: Readonly<Record<string, () => Promise<Target>>> = {
   'in-process': async () => openInProcess(await openSqlite()),
-  polling: async () => openPolling(await openSqlite()),
+  streaming: async () => openPulling(await openSqlite(), 'streaming'),
+  polling: async () => openPulling(await openSqlite(), 'polling'),
   push: async () => openPush(await openSqlite()),
   'in-process-postgres': async () => openInProcess(await openPostgres()),
-  'polling-postgres': async () => openPolling(await openPostgres()),
+  'streaming-postgres': async () => openPulling(await openPostgres(), 'streaming'),
+  'polling-postgres': async () => openPulling(await openPostgres(), 'polling'),
   'two-engines-postgres': async () => openTwoEngines(await openPostgres()),
 };
 

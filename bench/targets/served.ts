@@ -3,10 +3,11 @@ import { Child, freePort, ownCpuSeconds, until } from '../children.ts';
 import type { BenchStore } from '../stores.ts';
 import type { Target } from '../target.ts';
 
-/** An engine process, a worker process that polls, and the client here. */
-export function openPolling(store: BenchStore): Promise<Target> {
-  return openServed(store, 'polling', 'an engine process, a polling worker process, the client', async (serverUrl) => ({
-    child: new Child('./processes/polling-worker.ts', [serverUrl]),
+/** An engine process, a worker process, and the client here. */
+export function openPulling(store: BenchStore, transport: 'polling' | 'streaming'): Promise<Target> {
+  const topology = `an engine process, a ${transport} worker process, the client`;
+  return openServed(store, transport, topology, async (serverUrl) => ({
+    child: new Child('./processes/worker.ts', [serverUrl, transport]),
     isReady: async () => (await createClient({ serverUrl }).listWorkers()).length > 0,
   }));
 }
@@ -77,7 +78,7 @@ export async function openTwoEngines(store: BenchStore): Promise<Target> {
   );
   const clients = urls.map((serverUrl) => createClient({ serverUrl }));
   for (const client of clients) await until('the engines answer', async () => (await client.health()) === 'ok');
-  const workers = urls.map((url) => new Child('./processes/polling-worker.ts', [url]));
+  const workers = urls.map((url) => new Child('./processes/worker.ts', [url]));
   await until('the workers are there', async () => (await clients[0]?.listWorkers())?.length === 2);
   let next = 0;
   const emit = async <T>(event: string, data: Readonly<Record<string, unknown>>) => {

@@ -1,8 +1,10 @@
 import { createWorker } from '@ironflow/node';
 import { flat, steps } from '../functions.ts';
 
+const [serverUrl, transport] = process.argv.slice(2);
 const worker = createWorker({
-  serverUrl: process.argv[2],
+  serverUrl,
+  transport: transport === 'streaming' ? 'streaming' : 'polling',
   functions: [steps, flat],
   maxConcurrentJobs: 500,
   logger: false,
