@@ -43,7 +43,8 @@ async function chaosOn(storeName: string): Promise<readonly string[]> {
   });
   const workers = Array.from({ length: WORKERS }, (_, i) => {
     const url = urls[i % urls.length] ?? '';
-    return new Victim(`worker ${i + 1}`, [join(root, 'chaos/processes/worker.ts'), url, ledger]);
+    const transport = i % 2 === 0 ? 'streaming' : 'polling';
+    return new Victim(`worker ${i + 1}`, [join(root, 'chaos/processes/worker.ts'), url, ledger, transport]);
   });
   process.once('exit', () => {
     for (const victim of [...engines, ...workers]) victim.killNow();

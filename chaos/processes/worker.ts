@@ -1,9 +1,10 @@
 import { createWorker } from '@ironflow/node';
 import { functionsFor } from '../functions.ts';
 
-const [, , serverUrl = '', ledger = ''] = process.argv;
+const [, , serverUrl = '', ledger = '', transport = 'polling'] = process.argv;
 const worker = createWorker({
   serverUrl,
+  transport: transport === 'streaming' ? 'streaming' : 'polling',
   functions: functionsFor(ledger),
   maxConcurrentJobs: 20,
   heartbeatInterval: 1_000,

@@ -76,6 +76,8 @@ export interface EngineSettings {
   readonly contractLeaseMs?: number | undefined;
   /** How long a worker whose connection broke may take to come back, in milliseconds. Default 5,000. */
   readonly reconnectMs?: number | undefined;
+  /** How long a published streaming worker may take to acknowledge a job, in milliseconds. Default 5,000. */
+  readonly acknowledgeMs?: number | undefined;
   /** How long a poll is held when there is nothing to do, in milliseconds. Default 20,000. */
   readonly pollMs?: number | undefined;
   /** How long a finished run is kept, in milliseconds. Default: for ever. */
@@ -104,6 +106,8 @@ export interface StreamLine {
   returned(jobId: string): Promise<void>;
   /** It takes no more jobs. */
   drain(): void;
+  /** It turned out to take nothing now, or may take jobs again. */
+  setFull(isFull: boolean): void;
   /** It says good-bye: what it still holds goes to others at once. */
   leave(): Promise<void>;
   /** The stream has ended. */
@@ -123,6 +127,8 @@ export class Engine {
   readonly store: Store;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** See `EngineSettings`. */
+  readonly acknowledgeMs: number;
   readonly #pollMs: number;
   readonly #runRetentionMs: number | undefined;
   readonly #commit: GroupCommit;
@@ -144,6 +150,7 @@ export class Engine {
     this.store = store;
     this.clock = clock;
     this.logger = logger;
+    this.acknowledgeMs = settings.acknowledgeMs ?? 5_000;
     this.#pollMs = settings.pollMs ?? 20_000;
     this.#runRetentionMs = settings.runRetentionMs;
     const leases = {
@@ -487,6 +494,7 @@ export class Engine {
       report: (job) => this.#report(id, job, reporter),
       returned: (jobId) => this.#sessions.releaseJob(jobId, id, { reason: 'returned' }),
       drain: () => channel.drain(),
+      setFull: (isFull) => channel.setFull(isFull),
       leave: () => (this.#closing === undefined ? this.#sessions.end(id) : Promise.resolve()),
       ended: () => this.#sessions.streamEnded(session),
     };

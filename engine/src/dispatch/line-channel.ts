@@ -37,6 +37,7 @@ export class LineChannel implements RegisteredChannel {
   readonly #sentAs = new Map<string, number>();
   #sent = 0;
   #takesJobs = true;
+  #isFull = false;
   #closed = false;
 
   constructor(options: LineChannelOptions) {
@@ -48,7 +49,7 @@ export class LineChannel implements RegisteredChannel {
   }
 
   get room(): number {
-    return this.#takesJobs ? this.#room.free : 0;
+    return this.#takesJobs && !this.#isFull ? this.#room.free : 0;
   }
 
   heldJobs(): string[] {
@@ -92,6 +93,13 @@ export class LineChannel implements RegisteredChannel {
   /** @param received - How many jobs had come by this line. Undefined where the worker does not count them. */
   isTold(jobId: string, received: number | undefined): boolean {
     return received === undefined || (this.#sentAs.get(jobId) ?? 0) <= received;
+  }
+
+  /** Whether the worker turned out to take nothing now, whatever this engine counts. */
+  setFull(isFull: boolean): void {
+    if (this.#isFull === isFull) return;
+    this.#isFull = isFull;
+    this.#options.roomChanged(this);
   }
 
   /** Takes no more jobs. */

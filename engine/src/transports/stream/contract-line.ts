@@ -4,7 +4,7 @@
 //     └──silence──► handed to others        └──not in a heartbeat──► lost
 //
 //   T1. A published worker drops a job that comes when it is full, without a word: one that is not acknowledged in time goes to
-//       others.
+//       others, and this worker gets no more until it is heard of a job that ended, or by its next heartbeat.
 //   T2. It tells nothing of a function that waits: its job only vanishes from the next heartbeat. Such a run is executed again from
 //       its memo; when that happens time after time, it fails, saying why (commands/sessions.ts).
 //   T3. A report under a lease that is over is answered by a cancel: ending the stream would cost the worker its other jobs.
@@ -34,9 +34,6 @@ import { moved, notRegistered } from './end-of-stream.ts';
 import type { Line, LineOutlet } from './line.ts';
 
 type Sent = NonNullable<EngineMessage['payload']['value']>;
-
-/** How long a worker may take to acknowledge a job, in milliseconds. */
-const ACKNOWLEDGE_MS = 5_000;
 
 export class ContractLine implements Line {
   readonly handlers: LineHandlers = {
@@ -124,12 +121,13 @@ export class ContractLine implements Line {
     this.#whenOpen(() => {
       this.#unacknowledged.set(
         jobId,
-        this.#outlet.engine.clock.setTimer(ACKNOWLEDGE_MS, () => {
+        this.#outlet.engine.clock.setTimer(this.#outlet.engine.acknowledgeMs, () => {
           this.#unacknowledged.delete(jobId);
           this.#outlet.engine.logger.warn('a worker did not acknowledge a job; it goes to others', {
             workerId: this.#outlet.workerId,
             jobId,
           });
+          this.#line?.setFull(true);
           if (this.#line !== undefined) this.#inBackground(this.#line.returned(jobId));
         }),
       );
@@ -156,6 +154,7 @@ export class ContractLine implements Line {
 
   async #heartbeat({ jobs }: WorkerHeartbeat, line: StreamLine): Promise<void> {
     const held = jobs.map(({ jobId }) => jobId);
+    line.setFull(false);
     // What is not acknowledged is not in a heartbeat, and not lost.
     const lost = await line.present([...held, ...this.#unacknowledged.keys()], undefined);
     if (lost === undefined) {
@@ -191,6 +190,7 @@ export class ContractLine implements Line {
   /** The last word on a job. What cannot be stored fails it: its worker has forgotten it, and would only do the same again. */
   #end(jobId: string, said: Readonly<Record<string, unknown>>, line: StreamLine): void {
     this.#acknowledged(jobId);
+    line.setFull(false);
     this.#report(jobId, said, line)
       .catch((error: unknown) => {
         const { name, code, message, retryable, details } = this.#public(error);
