@@ -33,7 +33,7 @@ async function openCountingProxy(targetPort: () => number) {
   return { count, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, close: () => server.close() };
 }
 
-for (const transport of ['polling', 'push'] as const) {
+for (const transport of ['polling', 'streaming', 'push'] as const) {
   test(`over ${transport}, step 1,000 of a run costs in bytes, rows read and commits what step 10 costs`, async () => {
     const directory = temporaryDirectory();
     let port = 0;
@@ -54,8 +54,8 @@ for (const transport of ['polling', 'push'] as const) {
     });
     const client = createClient({ serverUrl: listening.url });
     const stops: (() => unknown)[] = [];
-    if (transport === 'polling') {
-      const worker = createWorker({ functions: [fn], serverUrl: proxy.url, logger: false });
+    if (transport !== 'push') {
+      const worker = createWorker({ functions: [fn], serverUrl: proxy.url, transport, logger: false });
       const working = worker.start();
       stops.push(() => worker.stop().then(() => working));
       await worker.ready;

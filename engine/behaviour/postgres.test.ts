@@ -26,12 +26,12 @@ async function openTwo(): Promise<{ readonly engines: readonly EmbeddedEngine[];
   };
 }
 
-async function openPolling(): Promise<BehaviourHarness> {
+async function openPulling(transport: 'polling' | 'streaming'): Promise<BehaviourHarness> {
   const { engines, close } = await openTwo();
   const [first, second] = engines;
   if (first === undefined || second === undefined) throw new Error('two engines were asked for');
   const [{ url }, other] = await Promise.all([first.listen({ port: 0 }), second.listen({ port: 0 })]);
-  const workers = new Workers((functions) => createWorker({ functions, serverUrl: url, logger: false }));
+  const workers = new Workers((functions) => createWorker({ functions, serverUrl: url, transport, logger: false }));
   return {
     client: createClient({ serverUrl: other.url }),
     provide: (functions) => workers.provide(functions),
@@ -51,5 +51,6 @@ async function openInProcess(): Promise<BehaviourHarness> {
   };
 }
 
-describeBehaviour('polling and two engines on PostgreSQL', openPolling);
+describeBehaviour('polling and two engines on PostgreSQL', () => openPulling('polling'));
+describeBehaviour('streaming and two engines on PostgreSQL', () => openPulling('streaming'));
 describeBehaviour('in-process and two engines on PostgreSQL', openInProcess);
