@@ -3,6 +3,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createClient, createWorker, type IronflowFunction, serve, type Worker } from '../../src/index.ts';
+import type { WarmExecutionsConfig } from '../../src/worker/index.ts';
 import { createStreamingWorker } from '../../src/worker-streaming.ts';
 import { createEngine, type EmbeddedEngine } from '../src/main.ts';
 import { temporaryDirectory } from '../src/test-support/index.ts';
@@ -50,9 +51,9 @@ export class Workers {
   }
 }
 
-export async function openInProcess(): Promise<BehaviourHarness> {
+export async function openInProcess(warmExecutions?: WarmExecutionsConfig | false): Promise<BehaviourHarness> {
   const { engine, close } = await openEngine();
-  const workers = new Workers((functions) => createWorker({ functions, engine, logger: false }));
+  const workers = new Workers((functions) => createWorker({ functions, engine, warmExecutions, logger: false }));
   return {
     client: createClient({ engine }),
     provide: (functions) => workers.provide(functions),
@@ -60,9 +61,11 @@ export async function openInProcess(): Promise<BehaviourHarness> {
   };
 }
 
-export async function openPolling(): Promise<BehaviourHarness> {
+export async function openPolling(warmExecutions?: WarmExecutionsConfig | false): Promise<BehaviourHarness> {
   const { url, close } = await openEngine();
-  const workers = new Workers((functions) => createWorker({ functions, serverUrl: url, logger: false }));
+  const workers = new Workers((functions) =>
+    createWorker({ functions, serverUrl: url, warmExecutions, logger: false }),
+  );
   return {
     client: createClient({ serverUrl: url }),
     provide: (functions) => workers.provide(functions),
@@ -70,9 +73,11 @@ export async function openPolling(): Promise<BehaviourHarness> {
   };
 }
 
-export async function openStreaming(): Promise<BehaviourHarness> {
+export async function openStreaming(warmExecutions?: WarmExecutionsConfig | false): Promise<BehaviourHarness> {
   const { url, close } = await openEngine();
-  const workers = new Workers((functions) => createStreamingWorker({ functions, serverUrl: url, logger: false }));
+  const workers = new Workers((functions) =>
+    createStreamingWorker({ functions, serverUrl: url, warmExecutions, logger: false }),
+  );
   return {
     client: createClient({ serverUrl: url }),
     provide: (functions) => workers.provide(functions),

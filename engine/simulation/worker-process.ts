@@ -1,7 +1,15 @@
-import { capabilities, parseFunctionRegistration, type Report, type ReportAnswer } from '@ironflow/core/wire';
+import {
+  type Assignment,
+  capabilities,
+  isContinuation,
+  parseFunctionRegistration,
+  type Report,
+  type ReportAnswer,
+} from '@ironflow/core/wire';
 import { type IronflowFunction, registrationOf } from '../../src/function/index.ts';
 import { JobPool } from '../../src/worker/job-pool.ts';
 import { LeaseWatch } from '../../src/worker/lease-watch.ts';
+import { WarmExecutions } from '../../src/worker/warm-executions.ts';
 import type { Engine } from '../src/engine.ts';
 import { silentLogger } from '../src/ports/logger.ts';
 import { type Cluster, env } from './cluster.ts';
@@ -22,6 +30,7 @@ export class WorkerProcess {
   readonly #fences = new Map<string, number>();
   readonly #leases: LeaseWatch;
   readonly #functions: readonly IronflowFunction[];
+  readonly #warm: WarmExecutions;
   /** The release of the functions' code that this process was started with. */
   readonly #release: number;
   #polls = 0;
@@ -46,12 +55,16 @@ export class WorkerProcess {
         pass: (ms) => new Promise((resolve) => this.process.setTimer(ms, resolve)),
       }),
     );
+    // Some keep all that they suspend, some none, most let go of it at odd times.
+    const max = cluster.random.chance(0.2) ? 0 : cluster.random.int(1, 20);
+    this.#warm = new WarmExecutions(this.process, { max, keepMs: cluster.random.int(10, 60_000) });
     this.#pool = new JobPool({
       functions: new Map(this.#functions.map((fn) => [fn.id, fn])),
       jobsMax: options.jobsMax,
       turns: this.process,
       logger: silentLogger,
       gate: () => (options.planted.ignoresLeases === true ? undefined : this.#leases.gate()),
+      warm: this.#warm,
     });
   }
 
@@ -135,14 +148,32 @@ export class WorkerProcess {
     }
     if (answer === undefined) return false;
     const stands = this.#leases.isValid && this.#leases.lapses === lapses;
-    for (const assignment of stands || this.#cluster.options.planted.ignoresLeases ? answer.jobs : []) {
-      this.#cluster.trace(`${this.process.name} gets ${assignment.jobId}, ${assignment.memo.length} steps done`);
-      this.#fences.set(assignment.runId, assignment.fence);
-      this.#pool.add(assignment, { report: (report) => this.#report(assignment.runId, report) });
+    for (const offer of stands || this.#cluster.options.planted.ignoresLeases ? answer.jobs : []) {
+      const what = isContinuation(offer)
+        ? `to continue with ${offer.resolutions.length} waits met`
+        : `${offer.memo.length} steps done`;
+      this.#cluster.trace(`${this.process.name} gets ${offer.jobId}, ${what}`);
+      this.#fences.set(offer.runId, offer.fence);
+      this.#pool.add(offer, {
+        report: (report) => this.#report(offer.runId, report),
+        whole: (jobId) => this.#whole(jobId),
+      });
     }
     for (const { jobId, resolution } of answer.resolutions) this.#pool.resolve(jobId, resolution);
     for (const { jobId, message } of answer.revoked) this.#pool.drop(jobId, message);
     return true;
+  }
+
+  /** Asks for a job until an answer comes. */
+  async #whole(jobId: string): Promise<Assignment | undefined> {
+    while (this.#pool.has(jobId)) {
+      try {
+        return await this.#call((engine) => engine.wholeJob(this.#id, jobId));
+      } catch {
+        await this.#pause(this.#cluster.random.int(20, 400));
+      }
+    }
+    return undefined;
   }
 
   /** Sends a report until an answer comes, as the report queue does. */

@@ -7,6 +7,7 @@
 
 import { IronflowError } from '@ironflow/core';
 import type {
+  Assignment,
   Capability,
   FunctionDefinition,
   JobHandlers,
@@ -49,6 +50,7 @@ import { Loops } from './loops/index.ts';
 import type { Clock, Timer } from './ports/clock.ts';
 import type { Ids } from './ports/ids.ts';
 import type { Logger } from './ports/logger.ts';
+import { loadAssignment } from './queries/assignment.ts';
 import { type FunctionView, listFunctions, listWorkers, type WorkerView } from './queries/registry.ts';
 import {
   type AttemptView,
@@ -451,6 +453,15 @@ export class Engine {
     return refuseReport(run?.row ?? null, { sessionId, fence: fence ?? job?.fence ?? 0, token });
   }
 
+  /** All of a job whose worker was offered a continuation, and does not keep the execution. Undefined when its lease is over. */
+  async wholeJob(sessionId: string, jobId: string): Promise<Assignment | undefined> {
+    const job = parseJobId(jobId);
+    const [run] = job === undefined ? [] : await this.store.get(runs, [[job.runId]]);
+    if (job === undefined || run === null || run === undefined) return undefined;
+    if (refuseReport(run.row, { sessionId, fence: job.fence, token: '' }) !== undefined) return undefined;
+    return loadAssignment(this.store, run.row, undefined, this.clock.now());
+  }
+
   /** Stores what a worker, or a push endpoint with its request open, says of a job. */
   async report(sessionId: string, job: Report): Promise<ReportAnswer> {
     this.#assertOpen();
@@ -468,6 +479,7 @@ export class Engine {
       leaseMs,
       renew: () => this.#sessions.renewInProcess(channel.sessionId),
       report: (job) => this.#report(channel.sessionId, job, ironflowWorker),
+      whole: (jobId) => this.wholeJob(channel.sessionId, jobId),
       drain: () => channel.drain(),
       close: () => (this.#closing === undefined ? this.#sessions.end(channel.sessionId) : Promise.resolve()),
     };
@@ -502,9 +514,14 @@ export class Engine {
 
   // ── inside ──
 
-  #report(sessionId: string, job: Report, reporter: Reporter): Promise<ReportAnswer> {
+  async #report(sessionId: string, job: Report, reporter: Reporter): Promise<ReportAnswer> {
     const runId = parseJobId(job.jobId)?.runId;
-    return this.#run('report', runId, (tx) => report(tx, { sessionId, report: job, reporter }, this.#ports));
+    const answer = await this.#run('report', runId, (tx) =>
+      report(tx, { sessionId, report: job, reporter }, this.#ports),
+    );
+    if (job.kept && runId !== undefined && answer.status === 'accepted' && answer.ended)
+      this.#dispatcher.kept(runId, { sessionId, fence: job.fence, seenWakes: job.seenWakes });
+    return answer;
   }
 
   #run<R>(name: string, key: string | undefined, command: Command<R>): Promise<R> {
@@ -612,7 +629,7 @@ export class Engine {
 
   #outside(): Outside {
     return {
-      reserve: (queue) => this.#dispatcher.reserve(queue),
+      reserve: (queue, runId) => this.#dispatcher.reserve(queue, runId),
       leased: (reservation, run, event) => this.#dispatcher.leased(reservation, run, event),
       queued: (queue) => {
         this.#dispatcher.queued(queue);

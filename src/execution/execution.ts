@@ -1,7 +1,7 @@
 // Execution: one run of a function's code over its history, until it ends, suspends or is dropped.
 //
 //   running ──handler returned or threw──► ending ──all started bodies recorded──► completed | failed
-//      │  ──every branch waits───────────► suspended
+//      │  ──every branch waits───────────► suspended ──kept, and leased again──► running
 //      └──lease lost, run cancelled──────► dropped
 //
 //   X1. A body is called only when its step is not in the history and the gate is open (the lease is known to stand), and
@@ -10,10 +10,13 @@
 //   X3. It suspends only when no body runs, nothing is on its way, and the code has come to rest at waits.
 //   X4. Of one job at most one report is on its way; what comes up meanwhile goes into the next.
 //   X5. After the end nothing starts or settles: steps called late return promises that never do.
+//   X6. One that is kept goes on as if it had never stopped. Code that moves by itself while it is suspended spoils it: then the
+//       run is replayed, as it would be elsewhere.
 
 import { isRetryable, LimitError, limits, NonDeterministicError, StepTimeoutError } from '@ironflow/core';
 import {
   type Assignment,
+  type Continuation,
   type Failure,
   type JobEnd,
   type MemoEntry,
@@ -34,7 +37,9 @@ import { payloadFrom } from './payload.ts';
 import type { Turns } from './ports.ts';
 
 export type Outcome =
-  | { readonly status: 'completed' | 'suspended' }
+  | { readonly status: 'completed' }
+  /** `kept`: it can be continued. */
+  | { readonly status: 'suspended'; readonly kept?: true }
   | { readonly status: 'failed'; readonly error: Failure }
   | { readonly status: 'dropped'; readonly reason: string };
 
@@ -61,6 +66,8 @@ export interface ExecutionOptions {
   readonly gate?: (() => Promise<void> | undefined) | undefined;
   /** Who tries a failed step again: the engine, by itself (default), or nobody but a retry of the whole run. */
   readonly retries?: 'step' | 'run';
+  /** Whether the execution may stay in memory when it is suspended. Default: it may not. */
+  readonly keeps?: (() => boolean) | undefined;
 }
 
 export interface BodyCall {
@@ -82,6 +89,9 @@ const ASK_AGAIN_MS = 10;
 /** Characters of payload in one report, beyond its first step. */
 const REPORT_LENGTH_MAX = 2 * 1024 * 1024;
 
+/** What a payload is taken for that came parsed, in characters: to know better it would have to be written again. */
+const PARSED_LENGTH = 256;
+
 interface Parked {
   readonly id: string;
   readonly name: string;
@@ -99,8 +109,8 @@ interface Recorded {
 }
 
 export class Execution {
-  readonly #assignment: Assignment;
-  readonly #journal: Journal;
+  #assignment: Assignment;
+  #journal: Journal;
   readonly #turns: Turns;
   readonly #gate: () => Promise<void> | undefined;
   readonly #retries: 'step' | 'run';
@@ -109,7 +119,8 @@ export class Execution {
   readonly #openWaits: Map<string, OpenWait['kind']>;
   readonly #parked = new Map<string, Parked>();
   readonly #aborts = new Set<AbortController>();
-  readonly #outcome = Promise.withResolvers<Outcome>();
+  readonly #keeps: () => boolean;
+  #outcome = Promise.withResolvers<Outcome>();
   #records: Recorded[] = [];
   #waits: WaitRequest[] = [];
   #seenWakes: number;
@@ -120,11 +131,19 @@ export class Execution {
   #mustAsk = false;
   #end: JobEnd | undefined;
   #over = false;
+  /** Suspended, and kept. */
+  #asleep = false;
+  /** The code moved while it was suspended. */
+  #spoilt = false;
+  /** Characters of payload that this execution holds. */
+  #length: number;
   /** Nothing is left to do or to wait for in this process. */
   #atRest = false;
   #cancelRest: (() => void) | undefined;
 
-  constructor({ assignment, journal, turns, gate = open, retries = 'step' }: ExecutionOptions) {
+  constructor({ assignment, journal, turns, gate = open, retries = 'step', keeps = never }: ExecutionOptions) {
+    this.#keeps = keeps;
+    this.#length = lengthOf(assignment);
     this.#assignment = assignment;
     this.#journal = journal;
     this.#turns = turns;
@@ -151,6 +170,28 @@ export class Execution {
 
   get runId(): string {
     return this.#assignment.runId;
+  }
+
+  /** About how many characters of payload are in memory for it. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Whether it may go on under a lease that follows the one it was suspended under. */
+  canContinue(fence: number): boolean {
+    return this.#asleep && !this.#spoilt && fence === this.#assignment.fence + 1;
+  }
+
+  /** Goes on where it was suspended, with what has happened since. Resolves as `run` does. */
+  continue(continuation: Continuation, journal: Journal): Promise<Outcome> {
+    const { jobId, fence, leaseToken, timeLeftMs, resolutions } = continuation;
+    this.#assignment = { ...this.#assignment, jobId, fence, leaseToken, timeLeftMs };
+    this.#journal = journal;
+    this.#asleep = false;
+    this.#outcome = Promise.withResolvers<Outcome>();
+    for (const resolution of resolutions) this.resolve(resolution);
+    this.#touch();
+    return this.#outcome.promise;
   }
 
   // ── called by steps ──
@@ -255,6 +296,7 @@ export class Execution {
       endedAt: this.#turns.now(),
       ...result,
     };
+    if (result.status === 'completed') this.#length += payloadText(result.output).length;
     this.#records.push({ record, turn: this.#history.take(), call, resolve, reject });
     // The last body that ran speaks at once; while others run, those that end in the same turn speak together.
     if (this.#running === 0) this.#flush();
@@ -296,6 +338,7 @@ export class Execution {
     this.#mustAsk = false;
     this.#reporting = true;
     const { jobId, fence, leaseToken } = this.#assignment;
+    const kept = end?.status === 'suspended' && this.#keeps();
     const report: Report = {
       jobId,
       fence,
@@ -304,6 +347,7 @@ export class Execution {
       records: recorded.map(({ record }) => record),
       waits,
       ...(end && { end }),
+      ...(kept && { kept }),
     };
     let answered: Promise<ReportAnswer>;
     try {
@@ -312,7 +356,7 @@ export class Execution {
       answered = Promise.reject(error);
     }
     answered.then(
-      (answer) => this.#answered(answer, recorded, end),
+      (answer) => this.#answered(answer, recorded, end, kept),
       (error: unknown) => this.#notTaken(error, end),
     );
   }
@@ -338,7 +382,7 @@ export class Execution {
     return this.#atRest ? { status: 'suspended' } : undefined;
   }
 
-  #answered(answer: ReportAnswer, recorded: readonly Recorded[], end: JobEnd | undefined): void {
+  #answered(answer: ReportAnswer, recorded: readonly Recorded[], end: JobEnd | undefined, kept: boolean): void {
     this.#reporting = false;
     if (this.#over) return;
     if (answer.status === 'refused') {
@@ -348,7 +392,9 @@ export class Execution {
     for (const one of recorded) this.#recordAnswered(one, answer.retries);
     for (const resolution of answer.resolutions) this.resolve(resolution);
     if (answer.ended && end !== undefined) {
-      this.#finish(end.status === 'failed' ? { status: 'failed', error: end.error } : { status: end.status });
+      if (end.status === 'failed') this.#finish({ status: 'failed', error: end.error });
+      else if (kept) this.#fallAsleep();
+      else this.#finish({ status: end.status });
       return;
     }
     if (end?.status === 'suspended' && answer.resolutions.length === 0) {
@@ -386,7 +432,7 @@ export class Execution {
     this.#atRest = false;
     this.#cancelRest?.();
     this.#cancelRest = undefined;
-    if (this.#checkScheduled || this.#over) return;
+    if (this.#checkScheduled || this.#over || this.#asleep) return;
     this.#checkScheduled = true;
     this.#turns.soon(() => {
       this.#checkScheduled = false;
@@ -395,7 +441,7 @@ export class Execution {
   }
 
   #check(): void {
-    if (this.#over || this.#reporting) return;
+    if (this.#over || this.#asleep || this.#reporting) return;
     if (this.#history.isMoving) {
       this.#touch();
       return;
@@ -455,7 +501,8 @@ export class Execution {
   // ── the end ──
 
   #handlerReturned(value: unknown): void {
-    if (this.#end !== undefined) return;
+    this.#spoilt ||= this.#asleep;
+    if (this.#end !== undefined || this.#asleep) return;
     try {
       this.#end = { status: 'completed', output: payloadFrom(value, 'output of the function') };
     } catch (error) {
@@ -465,8 +512,19 @@ export class Execution {
   }
 
   #handlerThrew(error: unknown): void {
+    this.#spoilt ||= this.#asleep;
+    if (this.#asleep) return;
     this.#end ??= { status: 'failed', error: failureFrom(error) };
     this.#touch();
+  }
+
+  /** Suspended: nothing moves, until it is continued or dropped. */
+  #fallAsleep(): void {
+    this.#asleep = true;
+    this.#cancelRest?.();
+    this.#cancelRest = undefined;
+    this.#assignment = { ...this.#assignment, memo: [], attempts: [], waits: [] }; // the history has them
+    this.#outcome.resolve({ status: 'suspended', kept: true });
   }
 
   #finish(outcome: Outcome): void {
@@ -484,6 +542,8 @@ export class Execution {
 
   #promise(start: (resolve: (value: unknown) => void, reject: (error: unknown) => void) => void): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    this.#spoilt ||= this.#asleep;
+    if (this.#asleep) return promise;
     if (this.#sequence >= limits.stepsPerRunMax) this.#handlerThrew(tooManySteps());
     if (!this.#over && this.#end === undefined) start(resolve, reject);
     return promise;
@@ -517,6 +577,15 @@ export class Execution {
   }
 }
 
+/** Characters of the payloads that came with an assignment, as far as they came as text. */
+function lengthOf({ event, memo }: Assignment): number {
+  let length = textLength(event.data);
+  for (const { output } of memo) if (output !== undefined) length += textLength(output);
+  return length;
+}
+
+const textLength = (payload: Payload) => ('text' in payload ? payload.text.length : PARSED_LENGTH);
+
 /**
  * Takes from the front of a list as many as one report carries: at most `countMax`, and characters up to the limit. The first
  * goes however long it is, where nothing else is in the report yet.
@@ -548,6 +617,7 @@ function settleWith(
 }
 
 const open = () => undefined;
+const never = () => false;
 const same = (value: unknown) => value;
 const lostError: Failure = { code: 'STEP_FAILED', message: 'The step failed.', retryable: false };
 

@@ -166,7 +166,7 @@ async function liveAndReplayed({ root, crashes, pings }: Program) {
   const again = new VirtualClock(clock.now());
   const replayed: { readonly bodies: string[]; readonly traces: unknown[][] } = { bodies: [], traces: [] };
   const reports: Report[] = [];
-  const { execution, handler } = createJob({
+  const job = createJob({
     fn: functionOf({ clock: again, bodies: replayed.bodies }, replayed.traces),
     assignment: { ...assignment, waits: [], attempts: [], timeLeftMs: undefined },
     journal: {
@@ -179,7 +179,7 @@ async function liveAndReplayed({ root, crashes, pings }: Program) {
     turns: again,
     logger: loggerFrom(false),
   });
-  const over = execution.run(handler);
+  const over = job.run();
   await again.advance(3_600_000);
   const recorded = new Set(assignment.memo.map(({ stepId }) => stepId));
   return {

@@ -7,8 +7,8 @@ import {
   parseDuration,
   SchemaValidationError,
 } from '@ironflow/core';
-import { type Assignment, payloadValue } from '@ironflow/core/wire';
-import { Execution, type Journal, type Turns } from '../execution/index.ts';
+import { type Assignment, type Continuation, payloadValue } from '@ironflow/core/wire';
+import { Execution, type Journal, type Outcome, type Turns } from '../execution/index.ts';
 import type { FunctionContext, IronflowFunction, SchemaIssue } from '../function/index.ts';
 import type { Logger } from '../logger.ts';
 import { createStepClient } from '../step/index.ts';
@@ -25,14 +25,22 @@ export interface JobOptions {
   /** See ExecutionOptions. */
   readonly gate?: (() => Promise<void> | undefined) | undefined;
   readonly retries?: 'step' | 'run';
+  readonly keeps?: (() => boolean) | undefined;
 }
 
-/** An execution and the handler to run in it: `execution.run(handler)`. */
-export function createJob({ fn, assignment, journal, turns, logger, gate, retries = 'step' }: JobOptions): {
+export interface Job {
   readonly execution: Execution;
-  readonly handler: () => Promise<unknown>;
-} {
-  const execution = new Execution({ assignment, journal, turns, retries, gate: withDeadline(assignment, turns, gate) });
+  /** Runs the function. Resolves when the execution is over, or suspended. */
+  run(): Promise<Outcome>;
+  /** Goes on with a suspended one under a new lease. */
+  continue(continuation: Continuation, journal: Journal): Promise<Outcome>;
+}
+
+/** A function and an assignment brought together. */
+export function createJob({ fn, assignment, journal, turns, logger, gate, retries = 'step', keeps }: JobOptions): Job {
+  const deadline = new Deadline(turns, gate);
+  deadline.set(assignment.timeLeftMs);
+  const execution = new Execution({ assignment, journal, turns, retries, keeps, gate: () => deadline.gate() });
   const { stepTimeout } = fn.config;
   const step = createStepClient(execution, stepTimeout === undefined ? undefined : parseDuration(stepTimeout));
   const handler = async () => {
@@ -45,7 +53,14 @@ export function createJob({ fn, assignment, journal, turns, logger, gate, retrie
     };
     return fn.handler(context);
   };
-  return { execution, handler };
+  return {
+    execution,
+    run: () => execution.run(handler),
+    continue(continuation, next) {
+      deadline.set(continuation.timeLeftMs);
+      return execution.continue(continuation, next);
+    },
+  };
 }
 
 /** The handler's logger: says which run writes, and nothing while the function comes through what it wrote of before. */
@@ -96,12 +111,21 @@ function pathOf({ path = [] }: SchemaIssue): string {
 }
 
 /** The gate of a job: also shut for good once the engine has given the job to the function's timeout. */
-function withDeadline(
-  { timeLeftMs }: Assignment,
-  turns: Turns,
-  gate: JobOptions['gate'],
-): (() => Promise<void> | undefined) | undefined {
-  if (timeLeftMs === undefined) return gate;
-  const deadlineAt = turns.now() + timeLeftMs;
-  return () => (turns.now() < deadlineAt ? gate?.() : new Promise<never>(() => {}));
+class Deadline {
+  readonly #turns: Turns;
+  readonly #gate: JobOptions['gate'];
+  #at = Number.POSITIVE_INFINITY;
+
+  constructor(turns: Turns, gate: JobOptions['gate']) {
+    this.#turns = turns;
+    this.#gate = gate;
+  }
+
+  set(timeLeftMs: number | undefined): void {
+    this.#at = timeLeftMs === undefined ? Number.POSITIVE_INFINITY : this.#turns.now() + timeLeftMs;
+  }
+
+  gate(): Promise<void> | undefined {
+    return this.#turns.now() < this.#at ? this.#gate?.() : new Promise<never>(() => {});
+  }
 }

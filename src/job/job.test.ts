@@ -16,14 +16,14 @@ async function run(fn: IronflowFunction, assignment: Partial<Assignment> = {}, l
       return accepted({ ended: report.end !== undefined });
     },
   };
-  const { execution, handler } = createJob({
+  const job = createJob({
     fn,
     assignment: { ...newAssignment, ...assignment },
     journal,
     turns: clock,
     logger,
   });
-  const over = execution.run(handler);
+  const over = job.run();
   await clock.settle();
   return { over, reports, clock, end: () => reports.at(-1)?.end };
 }

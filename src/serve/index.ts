@@ -130,7 +130,7 @@ class Endpoint {
       checkpoint === undefined
         ? new ResponseJournal()
         : new CheckpointJournal(this.#reachable(checkpoint), this.#headers());
-    const { execution, handler } = createJob({
+    const job = createJob({
       fn,
       assignment,
       journal,
@@ -138,7 +138,7 @@ class Endpoint {
       logger: this.#logger,
       retries: checkpoint === undefined ? 'run' : 'step',
     });
-    const outcome = await execution.run(handler);
+    const outcome = await job.run();
     if (journal.response !== undefined) return journal.response;
     // The engine refused a step: the run is cancelled, or another invocation has it. It does not wait for this answer.
     return JSON.stringify({

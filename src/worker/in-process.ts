@@ -57,8 +57,11 @@ export class InProcessTransport implements Transport {
       },
       {
         // The first job may come before connectWorker has returned the line.
-        assigned: (assignment) =>
-          pool.add(assignment, { report: async (report) => (await this.#ready.promise).report(report) }),
+        assigned: (offer) =>
+          void pool.add(offer, {
+            report: async (report) => (await this.#ready.promise).report(report),
+            whole: async (jobId) => (await this.#ready.promise).whole(jobId),
+          }),
         resolved: (jobId, resolution) => pool.resolve(jobId, resolution),
         revoked: (jobId, _code, message) => pool.drop(jobId, message),
       },

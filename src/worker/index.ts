@@ -13,6 +13,9 @@ import { randomText } from '../random.ts';
 import { JobPool } from './job-pool.ts';
 import { LeaseWatch } from './lease-watch.ts';
 import type { Transport } from './transport.ts';
+import { WarmExecutions, type WarmExecutionsConfig } from './warm-executions.ts';
+
+export type { WarmExecutionsConfig } from './warm-executions.ts';
 
 export interface WorkerConfig {
   /** The engine's address. Default: `IRONFLOW_SERVER_URL`, else `http://localhost:9123`. */
@@ -29,6 +32,8 @@ export interface WorkerConfig {
   readonly labels?: Readonly<Record<string, string>> | undefined;
   /** `streaming`: over one stream that stays open (HTTP/2). Default: `polling`, plain HTTP. */
   readonly transport?: 'polling' | 'streaming' | undefined;
+  /** Suspended executions that stay in memory, to go on in place when their wait is met. `false`: none. */
+  readonly warmExecutions?: WarmExecutionsConfig | false | undefined;
   /** Default: the console, from `IRONFLOW_LOG_LEVEL` up. `false`: none. */
   readonly logger?: Logger | false | undefined;
   /** Default: `IRONFLOW_ENV`, else `default`. */
@@ -110,6 +115,7 @@ class PullWorker implements Worker {
       turns: systemTurns,
       logger: this.#logger,
       gate: () => this.#leases.gate(),
+      warm: config.warmExecutions === false ? undefined : new WarmExecutions(systemTurns, config.warmExecutions),
     });
   }
 

@@ -1,12 +1,14 @@
 // Job pool: the executions of one worker.
 //   J1. At most `jobsMax` executions run; a job that comes as the last one ends waits its turn here.
-//   J2. A job leaves when its execution is over, however that was.
+//   J2. A job leaves when its execution is over or suspended, however that was.
+//   J3. A job that continues an execution which is not here any more is asked for whole, and executed from its history.
 
-import type { Assignment, Resolution } from '@ironflow/core/wire';
-import type { Execution, Journal, Outcome, Turns } from '../execution/index.ts';
+import { type Assignment, isContinuation, type JobOffer, type Resolution } from '@ironflow/core/wire';
+import type { Journal, Outcome, Turns } from '../execution/index.ts';
 import type { IronflowFunction } from '../function/index.ts';
-import { createJob } from '../job/index.ts';
+import { createJob, type Job } from '../job/index.ts';
 import type { Logger } from '../logger.ts';
+import type { WarmExecutions } from './warm-executions.ts';
 
 export interface JobPoolOptions {
   readonly functions: ReadonlyMap<string, IronflowFunction>;
@@ -15,22 +17,30 @@ export interface JobPoolOptions {
   readonly logger: Logger;
   /** See ExecutionOptions. */
   readonly gate?: () => Promise<void> | undefined;
+  /** Keeps suspended executions. Without it none is kept. */
+  readonly warm?: WarmExecutions | undefined;
 }
 
-interface Job {
-  readonly assignment: Assignment;
-  readonly journal: Journal;
+/** Where a job comes from, and what becomes of it goes. */
+export interface JobSource extends Journal {
+  /** All of a job that came as a continuation; undefined when its lease is over. Asked until it answers. */
+  whole?(jobId: string): Promise<Assignment | undefined>;
+}
+
+interface PooledJob {
+  readonly offer: JobOffer;
+  readonly source: JobSource;
   readonly retries: 'step' | 'run';
   readonly startedAt: number;
-  execution: Execution | undefined;
-  /** What came for the job while it waited its turn. */
+  job: Job | undefined;
+  /** What came for the job while it waited its turn, or its history. */
   readonly news: Resolution[];
 }
 
 export class JobPool {
   readonly #options: JobPoolOptions;
-  readonly #jobs = new Map<string, Job>();
-  #waiting: Job[] = [];
+  readonly #jobs = new Map<string, PooledJob>();
+  #waiting: PooledJob[] = [];
   #running = 0;
   #closed = false;
   #idle: (() => void)[] = [];
@@ -58,19 +68,13 @@ export class JobPool {
   }
 
   /** @returns false when the pool takes no more jobs. */
-  add(assignment: Assignment, journal: Journal, retries: 'step' | 'run' = 'step'): boolean {
+  add(offer: JobOffer, source: JobSource, retries: 'step' | 'run' = 'step'): boolean {
     if (this.#closed) return false;
-    if (this.#jobs.has(assignment.jobId)) return true;
-    const job: Job = {
-      assignment,
-      journal,
-      retries,
-      startedAt: this.#options.turns.now(),
-      execution: undefined,
-      news: [],
-    };
-    this.#jobs.set(assignment.jobId, job);
-    this.#waiting.push(job);
+    if (this.#jobs.has(offer.jobId)) return true;
+    const startedAt = this.#options.turns.now();
+    const pooled: PooledJob = { offer, source, retries, startedAt, job: undefined, news: [] };
+    this.#jobs.set(offer.jobId, pooled);
+    this.#waiting.push(pooled);
     this.#startNext();
     return true;
   }
@@ -78,30 +82,32 @@ export class JobPool {
   /** Takes no more jobs. @returns those that have not been started; they have left. */
   returnWaiting(): string[] {
     this.#closed = true;
-    const jobIds = this.#waiting.splice(0).map(({ assignment }) => assignment.jobId);
+    const jobIds = this.#waiting.splice(0).map(({ offer }) => offer.jobId);
     for (const jobId of jobIds) this.#leave(jobId);
     return jobIds;
   }
 
   resolve(jobId: string, resolution: Resolution): void {
-    const job = this.#jobs.get(jobId);
-    if (job?.execution === undefined) job?.news.push(resolution);
-    else job.execution.resolve(resolution);
+    const pooled = this.#jobs.get(jobId);
+    if (pooled?.job === undefined) pooled?.news.push(resolution);
+    else pooled.job.execution.resolve(resolution);
   }
 
   drop(jobId: string, reason: string): void {
-    const job = this.#jobs.get(jobId);
-    if (job === undefined) return;
-    if (job.execution !== undefined) {
-      job.execution.drop(reason);
+    const pooled = this.#jobs.get(jobId);
+    if (pooled === undefined) return;
+    if (pooled.job !== undefined) {
+      pooled.job.execution.drop(reason);
       return;
     }
-    this.#waiting = this.#waiting.filter((waiting) => waiting !== job);
+    this.#waiting = this.#waiting.filter((waiting) => waiting !== pooled);
     this.#leave(jobId);
   }
 
+  /** The worker stops: drops its jobs, and what it kept. */
   dropAll(reason: string): void {
     for (const jobId of [...this.#jobs.keys()]) this.drop(jobId, reason);
+    this.#options.warm?.releaseAll();
   }
 
   /** Resolves when no job is left. */
@@ -111,35 +117,67 @@ export class JobPool {
 
   #startNext(): void {
     while (this.#running < this.#options.jobsMax) {
-      const job = this.#waiting.shift();
-      if (job === undefined) return;
+      const pooled = this.#waiting.shift();
+      if (pooled === undefined) return;
       this.#running++;
-      void this.#execute(job).finally(() => {
+      void this.#execute(pooled).finally(() => {
         this.#running--;
-        this.#leave(job.assignment.jobId);
+        this.#leave(pooled.offer.jobId);
         this.#startNext();
       });
     }
   }
 
-  async #execute(job: Job): Promise<void> {
-    const { functions, turns, logger, gate } = this.#options;
-    const { assignment, journal, retries } = job;
-    const fn = functions.get(assignment.functionId);
-    if (fn === undefined) {
-      await this.#refuse(job);
+  async #execute(pooled: PooledJob): Promise<void> {
+    const { functions, warm } = this.#options;
+    const { offer, source } = pooled;
+    const { runId, fence, functionId } = offer;
+    const kept = warm?.take(runId, fence);
+    if (isContinuation(offer) && kept !== undefined) {
+      await this.#follow(pooled, kept, kept.continue(offer, source));
       return;
     }
-    const { execution, handler } = createJob({ fn, assignment, journal, turns, logger, gate, retries });
-    job.execution = execution;
-    const over = execution.run(handler);
-    for (const resolution of job.news.splice(0)) execution.resolve(resolution);
-    this.#log(assignment, await over);
+    kept?.execution.drop('the run is executed from its history');
+    const fn = functions.get(functionId);
+    if (fn === undefined) {
+      await this.#refuse(pooled);
+      return;
+    }
+    const assignment = isContinuation(offer) ? await this.#whole(pooled) : offer;
+    // It may have been dropped while it was asked for.
+    if (assignment === undefined || this.#jobs.get(offer.jobId) !== pooled) return;
+    const job = this.#create(fn, assignment, pooled);
+    await this.#follow(pooled, job, job.run());
+  }
+
+  #create(fn: IronflowFunction, assignment: Assignment, { source: journal, retries }: PooledJob): Job {
+    const { turns, logger, gate, warm } = this.#options;
+    const keeps = warm && (() => !this.#closed && warm.takes(job.execution.length));
+    const job: Job = createJob({ fn, assignment, journal, turns, logger, gate, retries, keeps });
+    return job;
+  }
+
+  async #follow(pooled: PooledJob, job: Job, over: Promise<Outcome>): Promise<void> {
+    pooled.job = job;
+    for (const resolution of pooled.news.splice(0)) job.execution.resolve(resolution);
+    const outcome = await over;
+    if (outcome.status === 'suspended' && outcome.kept) this.#options.warm?.keep(pooled.offer.runId, job);
+    this.#log(pooled.offer, outcome);
+  }
+
+  async #whole({ offer, source }: PooledJob): Promise<Assignment | undefined> {
+    const { logger } = this.#options;
+    try {
+      return await source.whole?.(offer.jobId);
+    } catch (error) {
+      logger.warn(`job ${offer.jobId} was not taken: its history could not be had`, String(error));
+      return undefined;
+    }
   }
 
   /** The contract's answer to a job that this worker cannot know: its function is not here. */
-  async #refuse({ assignment, journal }: Job): Promise<void> {
-    const { jobId, fence, leaseToken, functionId, wakes } = assignment;
+  async #refuse({ offer, source }: PooledJob): Promise<void> {
+    const { jobId, fence, leaseToken, functionId } = offer;
     const error = {
       name: 'FunctionNotFoundError',
       code: 'FUNCTION_NOT_FOUND',
@@ -150,12 +188,12 @@ export class JobPool {
       jobId,
       fence,
       leaseToken,
-      seenWakes: wakes,
+      seenWakes: isContinuation(offer) ? 0 : offer.wakes,
       records: [],
       waits: [],
       end: { status: 'failed' as const, error },
     };
-    await journal
+    await source
       .report(report)
       .catch((reason: unknown) => this.#options.logger.error(`job ${jobId} could not be refused`, reason));
   }
@@ -166,7 +204,7 @@ export class JobPool {
     if (this.#jobs.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
-  #log({ runId, functionId }: Assignment, outcome: Outcome): void {
+  #log({ runId, functionId }: JobOffer, outcome: Outcome): void {
     const { logger } = this.#options;
     const run = `${functionId} ${runId}`;
     if (outcome.status === 'failed')

@@ -9,10 +9,10 @@
 import { ConnectionError } from '@ironflow/core';
 import {
   type Assignment,
-  assignmentFromJson,
   capabilities,
-  type Report,
-  type ReportAnswer,
+  isContinuation,
+  type JobOffer,
+  jobOfferFromJson,
   resolutionFromJson,
   workerHelloToJson,
 } from '@ironflow/core/wire';
@@ -27,6 +27,7 @@ import type { LeaseWatch } from './lease-watch.ts';
 import { helloOf, isFinal, parseObject, registerFunctions, registrationError } from './registration.ts';
 import { ReportQueue } from './report-queue.ts';
 import type { Transport } from './transport.ts';
+import { wholeJob } from './whole-job.ts';
 
 export interface PollingOptions {
   readonly serverUrl: string;
@@ -198,17 +199,23 @@ export class PollingTransport implements Transport {
         }
       }
     };
-    if (stands) each(told['jobs'], (job) => this.#accept(assignmentFromJson(job)));
+    if (stands) each(told['jobs'], (job) => this.#accept(jobOfferFromJson(job)));
     each(told['resolutions'], (news) => pool.resolve(String(news['job_id']), resolutionFromJson(news['resolution'])));
     each(told['revoked'], (news) => pool.drop(String(news['job_id']), String(news['message'])));
   }
 
-  #accept(assignment: Assignment): void {
-    const { pool, logger } = this.#options;
+  #accept(offer: JobOffer): void {
+    const { pool, workerId, turns } = this.#options;
     if (this.#extended) {
-      pool.add(assignment, { report: (report) => this.#report(report) });
-      return;
-    }
+      pool.add(offer, {
+        report: (report) => this.#reports.report(report),
+        whole: (jobId) => wholeJob(this.#http, { workerId, jobId }, { pool, turns, stopped: this.#stopped.signal }),
+      });
+    } else if (!isContinuation(offer)) this.#acceptByContract(offer);
+  }
+
+  #acceptByContract(assignment: Assignment): void {
+    const { pool, logger } = this.#options;
     this.#acknowledge(assignment).then(
       (stands) => {
         if (!stands) return;
@@ -229,10 +236,6 @@ export class PollingTransport implements Transport {
     const body = { run_id: runId, execution_seq: fence, lease_token: leaseToken };
     const answer = await this.#call('PUT', this.#path(`jobs/${encodeURIComponent(jobId)}/ack`), body);
     return answer.status >= 200 && answer.status <= 299;
-  }
-
-  #report(report: Report): Promise<ReportAnswer> {
-    return this.#reports.report(report);
   }
 
   /** Sends a contract report until an answer comes. */

@@ -139,13 +139,13 @@ describe('a frame of a worker', () => {
                 output: new TextEncoder().encode('[1]'),
               },
             ],
-            coldJobs: ['run_2.1'],
+            returnedJobs: ['run_2.1'],
           },
         },
       }),
     );
     const frame = readWorkerFrame(bytes);
-    expect(frame?.coldJobs).toEqual(['run_2.1']);
+    expect(frame?.returnedJobs).toEqual(['run_2.1']);
     expect(frame?.reports).toMatchObject([
       {
         number: 3,

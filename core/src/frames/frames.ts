@@ -86,11 +86,6 @@ export class WorkerFrameWriter extends FrameWriter {
     this.begin();
     this.to.bool(5, true);
   }
-
-  cold(jobId: string): void {
-    this.begin();
-    this.to.item(6, jobId);
-  }
 }
 
 export interface WorkerFrame {
@@ -99,7 +94,6 @@ export interface WorkerFrame {
   readonly draining: boolean;
   readonly returnedJobs: readonly string[];
   readonly leaving: boolean;
-  readonly coldJobs: readonly string[];
 }
 
 /** @throws {ValidationError} when the message is none of the form. */
@@ -108,7 +102,6 @@ export function readWorkerFrame(message: Uint8Array): WorkerFrame | undefined {
   if (from === undefined) return undefined;
   const reports: NumberedReport[] = [];
   const returnedJobs: string[] = [];
-  const coldJobs: string[] = [];
   let presence: WorkerPresence | undefined;
   let draining = false;
   let leaving = false;
@@ -128,12 +121,9 @@ export function readWorkerFrame(message: Uint8Array): WorkerFrame | undefined {
         break;
       case 5:
         leaving = from.bool();
-        break;
-      case 6:
-        coldJobs.push(from.text());
     }
   }
-  return { reports, presence, draining, returnedJobs, leaving, coldJobs };
+  return { reports, presence, draining, returnedJobs, leaving };
 }
 
 function readPresence(from: ByteReader): WorkerPresence {
@@ -160,7 +150,7 @@ export class EngineFrameWriter extends FrameWriter {
     writeRefusal(this.to, 1, number, said);
   }
 
-  /** @param job - An assignment or a continuation as JSON. */
+  /** @param job - As JSON. */
   job(job: string): void {
     this.begin();
     this.to.item(2, job);

@@ -10,8 +10,10 @@ import { stepNameFromId } from '../step-id.ts';
 import {
   type Assignment,
   type Failure,
+  isContinuation,
   type JobEnd,
   type JobEvent,
+  type JobOffer,
   type MemoEntry,
   type Payload,
   payloadText,
@@ -90,6 +92,22 @@ export function assignmentToJson(assignment: Assignment, conversational: boolean
   );
 }
 
+/** @param conversational - See `assignmentToJson`; a continuation goes to nobody else. */
+export function jobOfferToJson(offer: JobOffer, conversational: boolean): string {
+  if (!isContinuation(offer)) return assignmentToJson(offer, conversational);
+  return object(
+    {
+      job_id: offer.jobId,
+      run_id: offer.runId,
+      function_id: offer.functionId,
+      execution_seq: offer.fence,
+      lease_token: offer.leaseToken,
+      time_left_ms: offer.timeLeftMs,
+    },
+    { resolutions: array(offer.resolutions.map(resolutionToJson)) },
+  );
+}
+
 function memoEntryToJson(entry: MemoEntry): string {
   return object(
     {
@@ -125,6 +143,7 @@ export function reportToJson(report: Report): string {
     execution_seq: report.fence,
     lease_token: report.leaseToken,
     seen_wakes: report.seenWakes,
+    kept: report.kept,
     status: end?.status ?? 'progress',
     error: end?.status === 'failed' ? failureToWire(end.error) : undefined,
     output_json: end?.status === 'completed' ? payloadText(end.output) : undefined,
@@ -363,6 +382,31 @@ export function assignmentFromJson(input: unknown): Assignment {
   };
 }
 
+const continuationSchema = z.object({
+  job_id: z.string(),
+  run_id: z.string(),
+  function_id: z.string(),
+  execution_seq: count,
+  lease_token: z.string(),
+  time_left_ms: z.number(),
+  resolutions: z.array(z.unknown()),
+});
+
+/** Reads an assignment, or a continuation of our engine. @throws {ValidationError} */
+export function jobOfferFromJson(input: unknown): JobOffer {
+  if (input === null || typeof input !== 'object' || !('resolutions' in input)) return assignmentFromJson(input);
+  const wire = parseInput(continuationSchema, input, 'job continuation');
+  return {
+    jobId: wire.job_id,
+    runId: wire.run_id,
+    functionId: wire.function_id,
+    fence: wire.execution_seq,
+    leaseToken: wire.lease_token,
+    timeLeftMs: wire.time_left_ms,
+    resolutions: wire.resolutions.map(resolutionFromJson),
+  };
+}
+
 const recordSchema = z.object({
   id: stepId,
   name: z
@@ -401,6 +445,7 @@ const reportSchema = z.object({
   execution_seq: count,
   lease_token: z.string(),
   seen_wakes: count,
+  kept: z.boolean().optional(),
   status: z.enum(['progress', 'completed', 'failed', 'suspended']),
   error: failure.optional(),
   ...payloadFields('output'),
@@ -427,6 +472,7 @@ export function reportFromJson(input: unknown): Report {
     records: wire.steps.map((step, i) => recordFrom(step, i)),
     waits: wire.waits.map(waitFrom),
     ...(end && { end }),
+    ...(wire.kept && { kept: true }),
   };
 }
 

@@ -85,6 +85,28 @@ export interface Assignment {
   readonly timeLeftMs?: number | undefined;
 }
 
+/**
+ * A lease on a run whose suspended execution its worker keeps (`Report.kept`): what has happened since, in place of all. A worker that
+ * keeps it no longer asks for the assignment instead.
+ */
+export interface Continuation {
+  readonly jobId: string;
+  readonly runId: string;
+  readonly functionId: string;
+  readonly fence: number;
+  readonly leaseToken: string;
+  readonly timeLeftMs: number;
+  /** The waits that were met after those that the execution had seen, in order. */
+  readonly resolutions: readonly Resolution[];
+}
+
+/** A lease, as it is handed to a worker. */
+export type JobOffer = Assignment | Continuation;
+
+export function isContinuation(offer: JobOffer): offer is Continuation {
+  return 'resolutions' in offer;
+}
+
 export interface StepRecord {
   readonly stepId: string;
   readonly name: string;

@@ -1,8 +1,8 @@
-import type { Assignment, Report, ReportAnswer, Resolution, WorkerHello } from './job.ts';
+import type { Assignment, JobOffer, Report, ReportAnswer, Resolution, WorkerHello } from './job.ts';
 
 /** What a worker in the engine's own process is called with. */
 export interface JobHandlers {
-  assigned(assignment: Assignment): void;
+  assigned(offer: JobOffer): void;
   resolved(jobId: string, resolution: Resolution): void;
   revoked(jobId: string, code: string, message: string): void;
 }
@@ -14,6 +14,8 @@ export interface WorkerLine {
   /** Renews them; jobs that were lost have been revoked when it resolves. False when the session has ended. */
   renew(): Promise<boolean>;
   report(report: Report): Promise<ReportAnswer>;
+  /** All of a job that came as a continuation. Undefined when its lease is over. */
+  whole(jobId: string): Promise<Assignment | undefined>;
   /** Takes no more jobs. */
   drain(): void;
   /** Ends the session; jobs it still holds go to others. */

@@ -18,7 +18,8 @@ export interface Reservation {
 }
 
 export interface Outside {
-  reserve(queue: QueueName): Reservation | undefined;
+  /** Takes note of room for a run, where there is some: with the worker that keeps its execution, if it can. */
+  reserve(queue: QueueName, runId: string): Reservation | undefined;
   /** A run was leased under this reservation. `event` saves reading it again. */
   leased(reservation: Reservation, run: RunRow, event: JobEvent | undefined): void;
   /** A run was queued. */

@@ -56,7 +56,7 @@ async function handOver(
   { outside }: CommandPorts,
 ): Promise<RunRow> {
   const queue = { env: run.env, functionId: run.functionId, version: run.functionVersion };
-  const reservation = outside.reserve(queue);
+  const reservation = outside.reserve(queue, run.id);
   if (reservation === undefined) {
     tx.afterCommit(() => outside.queued(queue));
     return run;

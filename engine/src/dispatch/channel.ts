@@ -1,4 +1,4 @@
-import type { Assignment, Resolution } from '@ironflow/core/wire';
+import type { JobOffer, Resolution } from '@ironflow/core/wire';
 
 /** A session that is connected to this engine, by whatever transport: where its jobs are handed over. */
 export interface WorkerChannel {
@@ -13,7 +13,7 @@ export interface WorkerChannel {
   /** The dispatcher does not send them after all. A job that is sent goes from there by `assign`. */
   giveBack(jobs: number): void;
   /** Hands a leased job over. */
-  assign(assignment: Assignment): void;
+  assign(offer: JobOffer): void;
   /** Jobs that the session is taken to hold. */
   heldJobs(): string[];
   /** A wait of a job it holds was met. Being told twice does no harm. */

@@ -37,7 +37,7 @@ test('room that was reserved on a session which is given up is there again when 
   });
   dispatcher.attach(channel);
   await clock.settle();
-  const reservation = dispatcher.reserve(queue);
+  const reservation = dispatcher.reserve(queue, 'run_1');
   if (reservation === undefined) throw new Error('there is room');
   const run = createRun(
     {

@@ -7,9 +7,11 @@
 //   D2. A session is never sent more jobs than it said it has room for.
 //   D3. No run stays queued while a session here has room for it: every change of either side looks at the other.
 //   D4. A run goes to a session with its own version of the function while there is one, else to any that has the function.
+//   D5. A run whose execution a worker keeps in memory goes there, if it has room, and takes with it only what has happened since.
 
-import type { JobEvent, Resolution } from '@ironflow/core/wire';
+import type { JobEvent, JobOffer, Resolution } from '@ironflow/core/wire';
 import type { QueueName, Reservation } from '../commands/ports.ts';
+import { type Reader, resolutionsSince } from '../commands/resolutions.ts';
 import { jobIdOf } from '../kernel/run.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Ids } from '../ports/ids.ts';
@@ -18,6 +20,7 @@ import { loadAssignment } from '../queries/assignment.ts';
 import type { Guard, Store } from '../store/port.ts';
 import { type RunRow, runs } from '../store/tables.ts';
 import type { WorkerChannel } from './channel.ts';
+import { type KeptExecution, KeptExecutions } from './kept-executions.ts';
 
 export type { WorkerChannel } from './channel.ts';
 
@@ -55,6 +58,7 @@ export class Dispatcher {
   readonly #queues = new Map<string, FunctionQueue>();
   readonly #channels = new Map<string, WorkerChannel>();
   /** Jobs whose assignment is being read: news for them waits here, so that it follows the assignment. */
+  readonly #kept = new KeptExecutions();
   readonly #assigning = new Map<string, { readonly news: Resolution[]; revoked: boolean }>();
   #closed = false;
 
@@ -91,11 +95,13 @@ export class Dispatcher {
     for (const functionId of channel.functions.keys()) this.#claim(this.#queue(channel.env, functionId));
   }
 
-  reserve({ env, functionId, version }: QueueName): Reservation | undefined {
+  reserve({ env, functionId, version }: QueueName, runId: string): Reservation | undefined {
     const queue = this.#queues.get(queueKey(env, functionId));
     // Runs that queue already go first.
     if (queue === undefined || !queue.known || queue.backlog.has(version)) return undefined;
-    const channel = this.#pick(queue, version);
+    const keeper = this.#channels.get(this.#kept.sessionOf(runId) ?? '');
+    const keeps = keeper !== undefined && keeper.room > 0 && keeper.functions.has(functionId);
+    const channel = keeps ? keeper : this.#pick(queue, version);
     if (channel === undefined) return undefined;
     channel.take(1);
     return this.#reservationOn(channel);
@@ -103,6 +109,11 @@ export class Dispatcher {
 
   leased(reservation: Reservation, run: RunRow, event: JobEvent | undefined): void {
     void this.#assign(reservation, run, event);
+  }
+
+  /** A worker has suspended a run, and keeps the execution. */
+  kept(runId: string, kept: KeptExecution): void {
+    this.#kept.note(runId, kept);
   }
 
   queued({ env, functionId, version }: QueueName): void {
@@ -169,14 +180,14 @@ export class Dispatcher {
     const assigning = { news: [] as Resolution[], revoked: false };
     this.#assigning.set(jobId, assigning);
     try {
-      const assignment = await loadAssignment(this.#options.store, run, event, this.#options.clock.now());
+      const offer = await this.#offer(sessionId, run, event);
       const channel = this.#channels.get(sessionId);
       if (channel === undefined) {
         reservation.release(); // its session may come back with the same channel
         if (!this.#closed) await this.#options.giveBack(run);
       } else if (assigning.revoked) reservation.release();
       else {
-        channel.assign(assignment);
+        channel.assign(offer);
         for (const resolution of assigning.news) channel.resolve(jobId, resolution);
       }
     } catch (error) {
@@ -191,6 +202,23 @@ export class Dispatcher {
     } finally {
       this.#assigning.delete(jobId);
     }
+  }
+
+  async #offer(sessionId: string, run: RunRow, event: JobEvent | undefined): Promise<JobOffer> {
+    const { store, clock } = this.#options;
+    const kept = this.#kept.take(run.id, { sessionId, fence: run.fence });
+    const now = clock.now();
+    if (kept === undefined) return loadAssignment(store, run, event, now);
+    const stored: Reader = { scan: async (range) => (await store.scan(range)).map(({ row }) => row) };
+    return {
+      jobId: jobIdOf(run.id, run.fence),
+      runId: run.id,
+      functionId: run.functionId,
+      fence: run.fence,
+      leaseToken: run.leaseToken ?? '',
+      timeLeftMs: (run.deadlineAt ?? now) - now,
+      resolutions: await resolutionsSince(stored, run.id, kept.seenWakes),
+    };
   }
 
   #queue(env: string, functionId: string): FunctionQueue {

@@ -6,7 +6,7 @@
 //
 //   I1. A closed line hands back what is assigned to it: the job never left the engine.
 
-import type { Assignment, JobHandlers, Resolution } from '@ironflow/core/wire';
+import type { JobHandlers, JobOffer, Resolution } from '@ironflow/core/wire';
 import type { RegisteredChannel } from './channel.ts';
 import { JobRoom } from './job-room.ts';
 
@@ -24,7 +24,7 @@ export interface LineChannelOptions {
   readonly held: readonly string[];
   readonly handlers: LineHandlers;
   readonly roomChanged: (channel: LineChannel) => void;
-  readonly giveBack: (assignment: Assignment) => void;
+  readonly giveBack: (offer: JobOffer) => void;
 }
 
 export class LineChannel implements RegisteredChannel {
@@ -64,15 +64,15 @@ export class LineChannel implements RegisteredChannel {
     this.#room.giveBack(jobs);
   }
 
-  assign(assignment: Assignment): void {
+  assign(offer: JobOffer): void {
     if (this.#closed) {
       this.#room.giveBack(1);
-      this.#options.giveBack(assignment);
+      this.#options.giveBack(offer);
       return;
     }
-    this.#room.assign(assignment.jobId);
-    this.#sentAs.set(assignment.jobId, ++this.#sent);
-    this.#options.handlers.assigned(assignment);
+    this.#room.assign(offer.jobId);
+    this.#sentAs.set(offer.jobId, ++this.#sent);
+    this.#options.handlers.assigned(offer);
   }
 
   resolve(jobId: string, resolution: Resolution): void {

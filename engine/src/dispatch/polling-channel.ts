@@ -6,7 +6,7 @@
 //   Q2. Between two polls the session is taken to be there: a worker polls again at once.
 //   Q3. What is in the outbox and not fetched in time goes back: its worker has stopped polling.
 
-import type { Assignment, Resolution } from '@ironflow/core/wire';
+import type { JobOffer, Resolution } from '@ironflow/core/wire';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { RegisteredChannel } from './channel.ts';
 import { JobRoom } from './job-room.ts';
@@ -25,7 +25,7 @@ export interface Poll {
 }
 
 export interface PollAnswer {
-  readonly jobs: readonly Assignment[];
+  readonly jobs: readonly JobOffer[];
   readonly resolutions: readonly { readonly jobId: string; readonly resolution: Resolution }[];
   readonly revoked: readonly { readonly jobId: string; readonly code: string; readonly message: string }[];
 }
@@ -41,7 +41,7 @@ export interface PollingChannelOptions {
   /** How long a job may wait in the outbox with no poll to fetch it, in milliseconds. */
   readonly fetchMs: number;
   readonly roomChanged: (channel: PollingChannel) => void;
-  readonly giveBack: (assignment: Assignment) => void;
+  readonly giveBack: (offer: JobOffer) => void;
 }
 
 interface HeldPoll {
@@ -63,7 +63,7 @@ export class PollingChannel implements RegisteredChannel {
   readonly #carriedBy = new Map<string, number>();
   #firstPoll: number | undefined;
   readonly #options: PollingChannelOptions;
-  #outbox: Assignment[] = [];
+  #outbox: JobOffer[] = [];
   #resolutions: { jobId: string; resolution: Resolution }[] = [];
   #revoked: { jobId: string; code: string; message: string }[] = [];
   #held: HeldPoll | undefined;
@@ -117,7 +117,7 @@ export class PollingChannel implements RegisteredChannel {
    * Jobs that an earlier engine handed over came with polls before the first one here.
    */
   isTold(jobId: string, poll: number | undefined): boolean {
-    if (this.#outbox.some((assignment) => assignment.jobId === jobId)) return false;
+    if (this.#outbox.some((offer) => offer.jobId === jobId)) return false;
     if (poll === undefined) return true;
     return (this.#carriedBy.get(jobId) ?? (this.#firstPoll ?? poll) - 1) < poll;
   }
@@ -131,9 +131,9 @@ export class PollingChannel implements RegisteredChannel {
     else this.#expectFetch();
   }
 
-  assign(assignment: Assignment): void {
-    this.#room.assign(assignment.jobId);
-    this.#outbox.push(assignment);
+  assign(offer: JobOffer): void {
+    this.#room.assign(offer.jobId);
+    this.#outbox.push(offer);
     if (this.#held !== undefined) this.#answerSoon();
     else this.#expectFetch();
   }
@@ -144,7 +144,7 @@ export class PollingChannel implements RegisteredChannel {
   }
 
   revoke(jobId: string, code: string, message: string): void {
-    const waiting = this.#outbox.findIndex((assignment) => assignment.jobId === jobId);
+    const waiting = this.#outbox.findIndex((offer) => offer.jobId === jobId);
     if (waiting >= 0) this.#outbox.splice(waiting, 1);
     else {
       this.#revoked.push({ jobId, code, message });
@@ -155,7 +155,7 @@ export class PollingChannel implements RegisteredChannel {
 
   ended(jobId: string): void {
     this.#resolutions = this.#resolutions.filter((news) => news.jobId !== jobId);
-    this.#outbox = this.#outbox.filter((assignment) => assignment.jobId !== jobId);
+    this.#outbox = this.#outbox.filter((offer) => offer.jobId !== jobId);
     this.#carriedBy.delete(jobId);
     this.#room.ended(jobId);
     this.#options.roomChanged(this);
@@ -236,7 +236,7 @@ export class PollingChannel implements RegisteredChannel {
   }
 
   #returnOutbox(): void {
-    for (const assignment of this.#outbox.splice(0)) this.#options.giveBack(assignment);
+    for (const offer of this.#outbox.splice(0)) this.#options.giveBack(offer);
   }
 }
 

@@ -4,10 +4,10 @@
 //   N3. After a restart of the engine, sessions get time to report before they are judged by their silence.
 
 import {
-  type Assignment,
   type Capability,
   capabilities,
   type JobHandlers,
+  type JobOffer,
   streamCapabilities,
   type WorkerHello,
 } from '@ironflow/core/wire';
@@ -455,7 +455,7 @@ export class Sessions {
       held,
       handlers,
       roomChanged: (changed) => this.#options.dispatcher.roomChanged(changed),
-      giveBack: (assignment) => this.#giveBack(row.id, assignment),
+      giveBack: (offer) => this.#giveBack(row.id, offer),
     });
   }
 
@@ -472,7 +472,7 @@ export class Sessions {
       clock,
       fetchMs: this.#options.settings.reconnectMs,
       roomChanged: (changed) => dispatcher.roomChanged(changed),
-      giveBack: (assignment) => this.#giveBack(row.id, assignment),
+      giveBack: (offer) => this.#giveBack(row.id, offer),
     });
     return this.#takeUp(row, channel, leased);
   }
@@ -490,7 +490,7 @@ export class Sessions {
     return connected;
   }
 
-  #giveBack(sessionId: string, { jobId }: Assignment): void {
+  #giveBack(sessionId: string, { jobId }: JobOffer): void {
     this.releaseJob(jobId, sessionId, { reason: 'returned' }).catch((error) =>
       this.#options.logger.error('a job that was not handed over could not be given back', { jobId, error }),
     );

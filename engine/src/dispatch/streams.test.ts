@@ -1,11 +1,11 @@
 // Streams as the engine sees them, on a clock that is moved by hand.
 
-import { type Assignment, parseFunctionRegistration, streamCapabilities } from '@ironflow/core/wire';
+import { type JobOffer, parseFunctionRegistration, streamCapabilities } from '@ironflow/core/wire';
 import { describe, expect, test } from 'vitest';
 import { env, openTestEngine, type TestEngine } from '../test-support/index.ts';
 
 async function openStream({ engine, clock }: TestEngine, workerId: string, names: readonly string[], jobsMax = 5) {
-  const jobs: Assignment[] = [];
+  const jobs: JobOffer[] = [];
   const revoked: string[] = [];
   let replaced = false;
   const { version } = await engine.registerFunction(
@@ -19,7 +19,7 @@ async function openStream({ engine, clock }: TestEngine, workerId: string, names
       ...{ version: { sdk: '', runtime: '' }, capabilities: [...names] },
     },
     {
-      assigned: (assignment) => void jobs.push(assignment),
+      assigned: (offer) => void jobs.push(offer),
       resolved: () => {},
       revoked: (jobId) => void revoked.push(jobId),
       replaced: () => {

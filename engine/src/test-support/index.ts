@@ -12,6 +12,7 @@ import {
 } from '@ironflow/core/wire';
 import { type IronflowFunction, registrationOf } from '../../../src/function/index.ts';
 import { JobPool } from '../../../src/worker/job-pool.ts';
+import { WarmExecutions } from '../../../src/worker/warm-executions.ts';
 import { Engine, type EngineSettings } from '../engine.ts';
 import { createIds } from '../ports/ids.ts';
 import { type Logger, silentLogger } from '../ports/logger.ts';
@@ -37,6 +38,8 @@ export interface TestEngine {
 export interface TestWorkerOptions {
   readonly id?: string;
   readonly jobsMax?: number;
+  /** Whether it keeps suspended executions. Default: it does. */
+  readonly warm?: boolean;
   /** Stands between the worker and the engine: to lose, delay or look at reports. */
   readonly between?: (report: Report, send: (report: Report) => Promise<ReportAnswer>) => Promise<ReportAnswer>;
 }
@@ -44,6 +47,8 @@ export interface TestWorkerOptions {
 export interface TestWorker {
   readonly pool: JobPool;
   readonly line: WorkerLine;
+  /** The suspended executions it keeps. */
+  readonly warm: WarmExecutions | undefined;
   /** Ends without a word, as a killed process does. Its leases stay until the engine notices. */
   crash(): void;
 }
@@ -95,18 +100,20 @@ async function connectTestWorker(
   engine: Engine,
   clock: VirtualClock,
   functions: readonly IronflowFunction[],
-  { id = 'test-worker', jobsMax = 100, between }: TestWorkerOptions,
+  { id = 'test-worker', jobsMax = 100, warm = true, between }: TestWorkerOptions,
 ): Promise<TestWorker> {
   const functionVersions: Record<string, number> = {};
   for (const fn of functions) {
     const registration = registrationOf(fn, { mode: 'pull', codeHash: fn.handler.toString() });
     functionVersions[fn.id] = (await engine.registerFunction(env, parseFunctionRegistration(registration))).version;
   }
+  const kept = warm ? new WarmExecutions(clock) : undefined;
   const pool = new JobPool({
     functions: new Map(functions.map((fn) => [fn.id, fn])),
     jobsMax,
     turns: clock,
     logger: silentLogger,
+    warm: kept,
   });
   let crashed = false;
   const ready = Promise.withResolvers<WorkerLine>();
@@ -130,8 +137,8 @@ async function connectTestWorker(
       capabilities: [...capabilities],
     },
     {
-      assigned: (assignment) => {
-        if (!crashed) pool.add(assignment, { report: send });
+      assigned: (offer) => {
+        if (!crashed) pool.add(offer, { report: send, whole: async (jobId) => (await ready.promise).whole(jobId) });
       },
       resolved: (jobId, resolution) => pool.resolve(jobId, resolution),
       revoked: (jobId, _code, message) => pool.drop(jobId, message),
@@ -148,6 +155,7 @@ async function connectTestWorker(
   return {
     pool,
     line,
+    warm: kept,
     crash() {
       crashed = true;
       pool.dropAll('crashed');

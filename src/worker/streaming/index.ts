@@ -14,16 +14,17 @@ import {
   registerMessage,
   WorkerFrameWriter,
 } from '@ironflow/core/frames';
-import { assignmentFromJson, resolutionFromJson, streamCapabilities } from '@ironflow/core/wire';
+import { jobOfferFromJson, resolutionFromJson, streamCapabilities } from '@ironflow/core/wire';
 import { pause, type Turns } from '../../execution/index.ts';
 import type { IronflowFunction } from '../../function/index.ts';
 import type { Logger } from '../../logger.ts';
 import { jitter } from '../../random.ts';
 import { Http } from '../http.ts';
-import type { JobPool } from '../job-pool.ts';
+import type { JobPool, JobSource } from '../job-pool.ts';
 import type { LeaseMark, LeaseWatch } from '../lease-watch.ts';
 import { helloOf, isFinal, registerFunctions } from '../registration.ts';
 import type { Transport } from '../transport.ts';
+import { wholeJob } from '../whole-job.ts';
 import { Connection, unsupported } from './connection.ts';
 import { PendingReports } from './pending-reports.ts';
 
@@ -61,6 +62,7 @@ export class StreamingTransport implements Transport {
   readonly #headers: Readonly<Record<string, string>>;
   readonly #stopped = new AbortController();
   readonly #reports: PendingReports;
+  readonly #source: JobSource;
   #link: Link | undefined;
   #failures = 0;
   #draining = false;
@@ -74,6 +76,11 @@ export class StreamingTransport implements Transport {
     };
     this.#http = new Http({ serverUrl, headers: this.#headers });
     this.#reports = new PendingReports((send) => void turns.after(jitter(REPORT_AGAIN_MS), send));
+    const { workerId, pool } = options;
+    this.#source = {
+      report: (report) => this.#reports.report(report),
+      whole: (jobId) => wholeJob(this.#http, { workerId, jobId }, { pool, turns, stopped: this.#stopped.signal }),
+    };
   }
 
   async run(): Promise<void> {
@@ -117,7 +124,7 @@ export class StreamingTransport implements Transport {
       ...{ workerId, functions, functionVersions, jobsMax, labels },
       capabilities: [...streamCapabilities],
     });
-    const link = new Link(this.#options, this.#reports, this.#headers, registerMessage(hello), () => {
+    const link = new Link(this.#options, this.#source, this.#reports, this.#headers, registerMessage(hello), () => {
       this.#failures = 0;
       logger.info(`worker ${workerId} is connected to ${serverUrl}`);
       if (this.#draining) link.say((frame) => frame.draining());
@@ -136,6 +143,7 @@ export class StreamingTransport implements Transport {
 /** One stream and what the worker knows by it. */
 class Link {
   readonly #options: StreamingOptions;
+  readonly #source: JobSource;
   readonly #reports: PendingReports;
   readonly #connection: Connection;
   readonly #frame = new WorkerFrameWriter();
@@ -152,12 +160,14 @@ class Link {
 
   constructor(
     options: StreamingOptions,
+    source: JobSource,
     reports: PendingReports,
     headers: Readonly<Record<string, string>>,
     register: Uint8Array,
     onRegistered: () => void,
   ) {
     this.#options = options;
+    this.#source = source;
     this.#reports = reports;
     this.#onRegistered = onRegistered;
     this.#sentAt = options.leases.mark();
@@ -244,10 +254,10 @@ class Link {
   #accept(json: string): void {
     const { pool, leases } = this.#options;
     this.#received++;
-    const assignment = assignmentFromJson(JSON.parse(json));
+    const offer = jobOfferFromJson(JSON.parse(json));
     const isFresh = leases.isValid || leases.wouldStand(this.#sentAt, this.#leaseMs);
-    if (isFresh && pool.add(assignment, this.#reports)) return;
-    this.say((frame) => frame.returned(assignment.jobId));
+    if (isFresh && pool.add(offer, this.#source)) return;
+    this.say((frame) => frame.returned(offer.jobId));
   }
 
   #startHeartbeat(everyMs: number): void {

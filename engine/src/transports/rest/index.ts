@@ -15,6 +15,7 @@ import {
   assignmentToJson,
   contractReportFromJson,
   heartbeatRequest,
+  jobOfferToJson,
   listRunsRequest,
   parseInput,
   postEventRequest,
@@ -98,6 +99,7 @@ export const restRoutes: readonly Route[] = [
   { method: 'GET', path: '/api/v1/workers/:workerId/jobs', handle: poll },
   { method: 'PUT', path: '/api/v1/workers/:workerId/jobs/:jobId/ack', handle: acknowledge },
   { method: 'PUT', path: '/api/v1/workers/:workerId/jobs/:jobId', handle: reportJob },
+  { method: 'GET', path: '/api/v1/workers/:workerId/jobs/:jobId', handle: wholeJob },
   { method: 'POST', path: '/api/v1/workers/:workerId/reports', handle: reportBatch },
 ];
 
@@ -223,7 +225,7 @@ async function poll(request: RestRequest): Promise<Answer> {
   const { jobs, resolutions, revoked, conversational } = answer;
   if (jobs.length + resolutions.length + revoked.length === 0) return noContent;
   const undelivered = () => void engine.undelivered(workerId, answer).catch(() => {});
-  const jobTexts = jobs.map((job) => assignmentToJson(job, conversational));
+  const jobTexts = jobs.map((job) => jobOfferToJson(job, conversational));
   // Releases up to 0.22 ask without `available` and understand a single job only.
   if (text === null) return { status: 200, body: jobTexts[0] ?? '{}', undelivered };
   const news = conversational
@@ -240,6 +242,13 @@ function notRegistered(request: RestRequest): IronflowError {
       code: 'WORKER_NOT_REGISTERED',
     },
   );
+}
+
+/** For a worker that was offered a continuation of what it does not keep. */
+async function wholeJob(request: RestRequest): Promise<Answer> {
+  const assignment = await request.engine.wholeJob(param(request, 'workerId'), param(request, 'jobId'));
+  if (assignment !== undefined) return jsonText(assignmentToJson(assignment, true));
+  throw new IronflowError('The lease of this job is over. Drop the job.', { code: 'STALE_EXECUTION' });
 }
 
 async function acknowledge(request: RestRequest): Promise<Answer> {

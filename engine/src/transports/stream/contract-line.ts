@@ -25,7 +25,14 @@ import {
   type WorkerMessage,
   WorkerMessageSchema,
 } from '@ironflow/core/proto';
-import { type Assignment, contractReportFromJson, type Payload, payloadValue, type Report } from '@ironflow/core/wire';
+import {
+  type Assignment,
+  contractReportFromJson,
+  isContinuation,
+  type Payload,
+  payloadValue,
+  type Report,
+} from '@ironflow/core/wire';
 import type { LineHandlers, StreamLine } from '../../engine.ts';
 import { parseJobId } from '../../kernel/run.ts';
 import type { Timer } from '../../ports/clock.ts';
@@ -37,7 +44,9 @@ type Sent = NonNullable<EngineMessage['payload']['value']>;
 
 export class ContractLine implements Line {
   readonly handlers: LineHandlers = {
-    assigned: (assignment) => this.#assign(assignment),
+    assigned: (offer) => {
+      if (!isContinuation(offer)) this.#assign(offer); // such a worker keeps no executions
+    },
     resolved: () => {}, // it could not be told of
     revoked: (jobId, _code, message) => this.#cancel(jobId, message),
     replaced: () => this.#outlet.end(moved()),

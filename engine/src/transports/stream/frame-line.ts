@@ -1,7 +1,7 @@
 // Frames: the line between our worker and our engine. All that comes up in one turn travels in one frame, either way.
 
 import { EngineFrameWriter, readWorkerFrame, type WorkerFrame } from '@ironflow/core/frames';
-import { assignmentToJson, type Report, type ReportAnswer, resolutionToJson } from '@ironflow/core/wire';
+import { jobOfferToJson, type Report, type ReportAnswer, resolutionToJson } from '@ironflow/core/wire';
 import type { LineHandlers, StreamLine } from '../../engine.ts';
 import { publicError } from '../exchange.ts';
 import { moved, notRegistered } from './end-of-stream.ts';
@@ -12,7 +12,7 @@ const FRAME_BYTES = 1024 * 1024;
 
 export class FrameLine implements Line {
   readonly handlers: LineHandlers = {
-    assigned: (assignment) => this.#say((frame) => frame.job(assignmentToJson(assignment, true))),
+    assigned: (offer) => this.#say((frame) => frame.job(jobOfferToJson(offer, true))),
     resolved: (jobId, resolution) => this.#say((frame) => frame.news(jobId, resolutionToJson(resolution))),
     revoked: (jobId, code, message) => this.#say((frame) => frame.revoked(jobId, code, message)),
     replaced: () => this.#outlet.end(moved()),
