@@ -401,6 +401,32 @@ describe('a body', () => {
     ]);
   });
 
+  test('that is told of its retry before it is told that it gets one is tried again', async () => {
+    const stepId = 'run_1:flaky:0';
+    const late = Promise.withResolvers<void>();
+    const attempts: number[] = [];
+    const run = await execute(
+      (step) =>
+        step.run('flaky', ({ attempt }) => {
+          attempts.push(attempt);
+          if (attempt === 1) throw new Error('no');
+          return 'yes';
+        }),
+      {
+        answer: async ({ records, end }) => {
+          if (records[0]?.attempt !== 1) return accepted({ ended: end !== undefined });
+          await late.promise;
+          return accepted({ retries: [{ stepId, attempt: 2, dueAt: 0 }] });
+        },
+      },
+    );
+    run.execution.resolve({ kind: 'retry', wake: 1, stepId, attempt: 2 });
+    late.resolve();
+    await run.settle();
+    expect(attempts).toEqual([1, 2]);
+    expect(run.outcome()).toEqual({ status: 'completed' });
+  });
+
   test('that failed waits with its branch alone for the retry, also in a later execution', async () => {
     const calls: unknown[] = [];
     const handler = (step: StepClient) =>

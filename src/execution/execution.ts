@@ -422,7 +422,10 @@ export class Execution {
     }
     this.#history.done(turn);
     const start = (attempt: number) => void this.#runBody(call, attempt, resolve, reject);
-    this.#park({ id: call.id, name: call.name, settle: undefined, retry: start });
+    // Word that it is due may have overtaken this answer. Nobody says it again to an execution that is kept.
+    const isDue = (this.#attempts.get(call.id) ?? 0) >= retry.attempt;
+    if (!isDue) this.#park({ id: call.id, name: call.name, settle: undefined, retry: start });
+    else if (this.#end === undefined) start(retry.attempt);
   }
 
   // ── coming to rest ──

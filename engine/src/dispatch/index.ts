@@ -208,8 +208,10 @@ export class Dispatcher {
     const { store, clock } = this.#options;
     const kept = this.#kept.take(run.id, { sessionId, fence: run.fence });
     const now = clock.now();
-    if (kept === undefined) return loadAssignment(store, run, event, now);
     const stored: Reader = { scan: async (range) => (await store.scan(range)).map(({ row }) => row) };
+    const resolutions = kept === undefined ? [] : await resolutionsSince(stored, run.id, kept.seenWakes);
+    // With nothing new it would only rest where it is: what it missed, a replay finds.
+    if (resolutions.length === 0) return loadAssignment(store, run, event, now);
     return {
       jobId: jobIdOf(run.id, run.fence),
       runId: run.id,
@@ -217,7 +219,7 @@ export class Dispatcher {
       fence: run.fence,
       leaseToken: run.leaseToken ?? '',
       timeLeftMs: (run.deadlineAt ?? now) - now,
-      resolutions: await resolutionsSince(stored, run.id, kept.seenWakes),
+      resolutions,
     };
   }
 
