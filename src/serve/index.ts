@@ -31,6 +31,7 @@ import {
   toFetch,
   toNode,
 } from './adapters.ts';
+import { CheckpointQueue } from './checkpoint-queue.ts';
 import { CheckpointJournal, type PushJournal, ResponseJournal } from './push-journal.ts';
 import { pushRequestFrom } from './push-request.ts';
 import { verifySignature } from './signature.ts';
@@ -78,6 +79,7 @@ class Endpoint {
   readonly #signingKeys: readonly string[];
   readonly #environment: string;
   readonly #serverUrl: string | undefined;
+  readonly #queues = new Map<string, CheckpointQueue>();
   readonly #logger: Logger;
 
   constructor(config: ServeConfig) {
@@ -127,9 +129,7 @@ class Endpoint {
     if (fn === undefined) throw new FunctionNotFoundError(functionId);
 
     const journal: PushJournal =
-      checkpoint === undefined
-        ? new ResponseJournal()
-        : new CheckpointJournal(this.#reachable(checkpoint), this.#headers());
+      checkpoint === undefined ? new ResponseJournal() : new CheckpointJournal(this.#queueTo(checkpoint));
     const job = createJob({
       fn,
       assignment,
@@ -147,8 +147,18 @@ class Endpoint {
     });
   }
 
-  #reachable(checkpoint: { readonly url: string; readonly workerId: string }) {
-    return this.#serverUrl === undefined ? checkpoint : { ...checkpoint, url: this.#serverUrl };
+  /** The queue of reports to this engine, shared by the requests that are open. */
+  #queueTo({ url, workerId }: { readonly url: string; readonly workerId: string }): CheckpointQueue {
+    const engine = (this.#serverUrl ?? url).replace(/\/+$/, '');
+    const to = `${engine}/api/v1/workers/${encodeURIComponent(workerId)}/reports`;
+    let queue = this.#queues.get(to);
+    if (queue === undefined) {
+      // Of engines that are gone nothing needs to stay.
+      for (const [other, { isIdle }] of this.#queues) if (isIdle) this.#queues.delete(other);
+      queue = new CheckpointQueue(to, () => this.#headers());
+      this.#queues.set(to, queue);
+    }
+    return queue;
   }
 
   #headers(): Record<string, string> {

@@ -1,16 +1,10 @@
 // Where an execution in a push request sends its reports.
 
-import { ConnectionError, IronflowError } from '@ironflow/core';
-import {
-  answerFromJson,
-  payloadValue,
-  type Report,
-  type ReportAnswer,
-  reportToJson,
-  type StepRecord,
-} from '@ironflow/core/wire';
+import { IronflowError } from '@ironflow/core';
+import { payloadValue, type Report, type ReportAnswer, reportToJson, type StepRecord } from '@ironflow/core/wire';
 import { contractStep, yieldOf } from '../execution/contract-form.ts';
 import type { Journal } from '../execution/index.ts';
+import type { CheckpointQueue } from './checkpoint-queue.ts';
 
 const accepted: ReportAnswer = { status: 'accepted', ended: false, retries: [], resolutions: [] };
 const ended: ReportAnswer = { ...accepted, ended: true };
@@ -48,65 +42,27 @@ const CHECKPOINT_PAUSE_MS = 100;
 /** Our engine's form: each step is stored before the next begins; the response carries what is left to say. */
 export class CheckpointJournal implements PushJournal {
   response: string | undefined;
-  readonly #url: string;
-  readonly #headers: Readonly<Record<string, string>>;
+  readonly #queue: CheckpointQueue;
 
-  constructor(
-    checkpoint: { readonly url: string; readonly workerId: string },
-    headers: Readonly<Record<string, string>>,
-  ) {
-    this.#url = `${checkpoint.url.replace(/\/+$/, '')}/api/v1/workers/${encodeURIComponent(checkpoint.workerId)}/reports`;
-    this.#headers = headers;
+  constructor(queue: CheckpointQueue) {
+    this.#queue = queue;
   }
 
   async report(report: Report): Promise<ReportAnswer> {
     const { end } = report;
+    const text = reportToJson(report);
     if (end !== undefined && (end.status !== 'suspended' || report.records.length === 0)) {
-      this.response = `{"report":${reportToJson(report)}}`;
+      this.response = `{"report":${text}}`;
       return ended;
     }
     for (let tries = 1; ; tries++) {
       try {
-        return await this.#post(report);
+        return await this.#queue.send(text);
       } catch (error) {
         const passing = error instanceof IronflowError && error.retryable;
         if (!passing || tries === CHECKPOINT_TRIES) throw error;
         await new Promise((resolve) => setTimeout(resolve, CHECKPOINT_PAUSE_MS * 2 ** (tries - 1)));
       }
     }
-  }
-
-  async #post(report: Report): Promise<ReportAnswer> {
-    let response: Response;
-    let text: string;
-    try {
-      response = await fetch(this.#url, {
-        method: 'POST',
-        headers: { ...this.#headers, 'content-type': 'application/json' },
-        body: `{"reports":[${reportToJson(report)}]}`,
-      });
-      text = await response.text();
-    } catch (error) {
-      throw new ConnectionError(`The engine could not be reached at ${this.#url} to store a step.`, { cause: error });
-    }
-    if (response.status !== 200) {
-      throw new IronflowError(`The engine did not store a step: it answered ${response.status}.`, {
-        code: 'UNKNOWN_ERROR',
-        retryable: response.status >= 500,
-        status: response.status,
-      });
-    }
-    const [answer] = (JSON.parse(text) as { answers: unknown[] }).answers;
-    const { status, code, message, retryable } = answer as {
-      status: string;
-      code?: string;
-      message?: string;
-      retryable?: boolean;
-    };
-    if (status !== 'error') return answerFromJson(answer);
-    throw new IronflowError(message ?? 'The engine did not take a step.', {
-      ...(code !== undefined && { code }),
-      retryable: retryable === true,
-    });
   }
 }
