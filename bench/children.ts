@@ -1,15 +1,21 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { profileFlags } from './profile.ts';
 
 /** A process of the benchmark, ended with it. */
 export class Child {
+  static #count = 0;
   readonly #process: ChildProcess;
 
+  /** @param script - From this folder. */
   constructor(script: string, args: readonly string[]) {
     const path = fileURLToPath(new URL(script, import.meta.url));
-    this.#process = spawn(process.execPath, ['--conditions=ironflow-source', path, ...args], {
+    const name = `${process.pid}-${++Child.#count}-${basename(script, '.ts')}`;
+    const flags = ['--conditions=ironflow-source', ...profileFlags(name)];
+    this.#process = spawn(process.execPath, [...flags, path, ...args], {
       stdio: ['ignore', 'ignore', 'inherit'],
       env: { ...process.env, IRONFLOW_LOG_LEVEL: 'error', NODE_ENV: 'production' },
     });

@@ -1,4 +1,4 @@
-// npm run bench -- [--quick] [--targets in-process,streaming,polling,push,in-process-postgres] [--out file.json]
+// npm run bench -- [--quick] [--targets in-process,streaming,polling,push,in-process-postgres] [--out file.json] [--profile directory]
 //
 // Measures this engine in the ways it can be run, on SQLite and on PostgreSQL, with full sync, and prints a table of medians with the range of all
 // repeats. Every result of every run is checked.
@@ -8,6 +8,7 @@ import { cpus, release, type } from 'node:os';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Figure, measure, median, type Sizes } from './measure.ts';
+import { profiled, profileTo } from './profile.ts';
 import { openPostgres, openSqlite } from './stores.ts';
 import type { Target } from './target.ts';
 import { openInProcess } from './targets/in-process.ts';
@@ -27,10 +28,13 @@ const TARGETS: Readonly<Record<string, () => Promise<Target>>> = {
 const { values } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
+    profile: { type: 'string' },
     targets: { type: 'string', default: Object.keys(TARGETS).join(',') },
     out: { type: 'string', default: 'bench/results/latest.json' },
   },
 });
+
+if (values.profile !== undefined) profileTo(values.profile);
 
 const sizes: Sizes = values.quick
   ? { repeats: 1, runs: 200, inFlight: 50, latencies: 30, sequence: 50 }
@@ -43,7 +47,7 @@ for (const name of values.targets.split(',')) {
     throw new Error(`There is no target "${name}". There are: ${Object.keys(TARGETS).join(', ')}.`);
   const target = await open();
   try {
-    report.push({ name, topology: target.topology, figures: await measure(target, sizes) });
+    report.push({ name, topology: target.topology, figures: await profiled(name, () => measure(target, sizes)) });
   } finally {
     await target.close();
   }

