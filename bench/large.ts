@@ -1,62 +1,56 @@
-// npm run bench:large -- [--finished 1000000] [--sleeping 100000]
+// npm run bench:large -- [--store postgres] [--finished 1000000] [--sleeping 100000]
 //
 // Does a database that is full cost more than an empty one? Fills one with finished and sleeping runs, by SQL from rows that an
-// engine wrote, and measures the same work on it and on an empty one, in turns. SQLite.
+// engine wrote, and measures the same work on it and on an empty one, in turns.
 
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { parseArgs } from 'node:util';
 import { createEngine } from '@ironflow/engine';
 import { createClient, createFunction, createWorker } from '@ironflow/node';
 import { until } from './children.ts';
+import { type Fillable, openFillablePostgres, openFillableSqlite } from './fillable.ts';
 import { median } from './measure.ts';
-import type { BenchStore } from './stores.ts';
 import { checkResult, type Target } from './target.ts';
 import { openInProcess } from './targets/in-process.ts';
 
 const { values } = parseArgs({
   options: {
+    store: { type: 'string', default: 'sqlite' },
     finished: { type: 'string', default: '1000000' },
     sleeping: { type: 'string', default: '100000' },
-    rounds: { type: 'string', default: '7' },
+    rounds: { type: 'string', default: '15' },
   },
 });
 const FINISHED = Number(values.finished);
 const SLEEPING = Number(values.sleeping);
 
-const full = mkdtempSync(join(tmpdir(), 'ironflow-full-'));
-const empty = mkdtempSync(join(tmpdir(), 'ironflow-empty-'));
+const open = { sqlite: openFillableSqlite, postgres: openFillablePostgres }[values.store];
+if (open === undefined) throw new Error(`There is no store "${values.store}". There are: sqlite, postgres.`);
+const { full, empty, close } = await open();
 try {
   await writeModels(full);
-  multiply(full);
-  const size = statSync(join(full, 'ironflow.db')).size / 2 ** 30;
-  console.log(`${FINISHED} finished and ${SLEEPING} sleeping runs: ${size.toFixed(2)} GiB`);
-  const targets = [await open(full), await open(empty)] as const;
+  await fill(full);
+  console.log(`${FINISHED} finished and ${SLEEPING} sleeping runs: ${((await full.bytes()) / 2 ** 30).toFixed(2)} GiB`);
+  const targets = [await openInProcess(full.store), await openInProcess(empty.store)] as const;
   const rates: [number[], number[]] = [[], []];
+  const ratios: number[] = [];
   for (let round = 0; round < Number(values.rounds) + 1; round++) {
-    for (const side of round % 2 === 0 ? [0, 1] : [1, 0]) {
-      const target = targets[side];
-      if (target === undefined) continue;
-      const rate = await stepsPerSecond(target);
-      if (round > 0) rates[side as 0 | 1].push(rate); // the first warms up
+    const rate = [0, 0];
+    for (const side of round % 2 === 0 ? ([0, 1] as const) : ([1, 0] as const)) {
+      rate[side] = await stepsPerSecond(targets[side]);
+      if (round > 0) rates[side].push(rate[side]); // the first warms up
     }
+    if (round > 0) ratios.push((rate[0] ?? 0) / (rate[1] ?? 1));
   }
   const [onFull, onEmpty] = rates.map(median) as [number, number];
+  const [low, high] = [Math.min(...ratios), Math.max(...ratios)];
   console.log(
-    `full ${onFull.toFixed(0)} steps/s, empty ${onEmpty.toFixed(0)} steps/s: ${(onFull / onEmpty).toFixed(3)} ×`,
+    `full ${onFull.toFixed(0)} steps/s, empty ${onEmpty.toFixed(0)} steps/s: ${median(ratios).toFixed(3)} × (${low.toFixed(3)} – ${high.toFixed(3)}), medians of ${ratios.length} rounds`,
   );
   for (const target of targets) await target.close();
 } finally {
-  for (const directory of [full, empty]) rmSync(directory, { recursive: true, force: true });
+  await close();
 }
 process.exit();
-
-function open(dataDir: string): Promise<Target> {
-  const store: BenchStore = { name: 'SQLite', options: { dataDir }, args: [], close: async () => {} };
-  return openInProcess(store);
-}
 
 async function stepsPerSecond(target: Target): Promise<number> {
   const runs = 300;
@@ -71,8 +65,8 @@ async function stepsPerSecond(target: Target): Promise<number> {
 }
 
 /** One finished and one sleeping run, as an engine leaves them. */
-async function writeModels(dataDir: string): Promise<void> {
-  const engine = await createEngine({ dataDir });
+async function writeModels({ store }: Fillable): Promise<void> {
+  const engine = await createEngine(store.options);
   const client = createClient({ engine });
   const fns = [
     createFunction({ id: 'done', triggers: [{ event: 'done' }] }, async ({ step }) =>
@@ -94,36 +88,43 @@ async function writeModels(dataDir: string): Promise<void> {
   await engine.close();
 }
 
-/** Copies the rows of both runs, each copy under ids of its own that sort as ids do. */
-function multiply(dataDir: string): void {
-  const db = new DatabaseSync(join(dataDir, 'ironflow.db'));
-  db.exec('PRAGMA synchronous = OFF; PRAGMA cache_size = -500000; BEGIN');
+/** Copies the rows of both runs and of their events, each copy under ids of its own that sort as ids do. */
+async function fill({ all, exec, digits, finish }: Fillable): Promise<void> {
+  let position = Number((await all(`SELECT max("position") AS "newest" FROM "events"`))[0]?.['newest']);
   for (const [functionId, count] of [
     ['done', FINISHED],
     ['asleep', SLEEPING],
   ] as const) {
-    const run = db.prepare('SELECT id FROM runs WHERE function_id = ?').get(functionId) as { id: string };
-    // An id of the same length: "run_", 16 digits, 10 characters of the model's.
-    const id = `'run_' || printf('%016d', n + ${functionId === 'done' ? 0 : 10_000_000}) || '${run.id.slice(-10)}'`;
-    for (const table of ['runs', 'steps', 'waits']) {
-      const columns = db
-        .prepare(`SELECT name FROM pragma_table_info('${table}')`)
-        .all()
-        .map(({ name }) => String(name));
-      const value = (column: string) => {
-        if (column === (table === 'runs' ? 'id' : 'run_id')) return id;
-        if (column === 'step_id') return `replace("step_id", '${run.id}', ${id})`;
-        if (column === 'due_at' || column === 'ended_at') return `"${column}" + n`;
-        return `"${column}"`;
-      };
-      const where = table === 'runs' ? 'id' : 'run_id';
-      db.exec(
+    const [run] = await all(`SELECT "id", "event_id" FROM "runs" WHERE "function_id" = '${functionId}'`);
+    const [runId, eventId] = [String(run?.['id']), String(run?.['event_id'])];
+    // An id of the same length: the prefix, 16 digits, 10 characters of the model's.
+    const place = `n + ${functionId === 'done' ? 0 : 10_000_000}`;
+    const copyOf = (id: string) => `'${id.slice(0, 4)}' || ${digits(place)} || '${id.slice(-10)}'`;
+    const first = position;
+    const valueIn = (table: string, column: string) => {
+      const isRun = column === 'run_id' || (column === 'id' && table === 'runs');
+      if (isRun) return table === 'events' ? `"${column}"` : copyOf(runId);
+      if (column === 'event_id' || (column === 'id' && table === 'events')) return copyOf(eventId);
+      if (column === 'position' || column === 'log_position') return `${first} + n`;
+      if (column === 'step_id') return `replace("step_id", '${runId}', ${copyOf(runId)})`;
+      if (column === 'due_at' || column === 'ended_at') return `"${column}" + n`;
+      return `"${column}"`;
+    };
+    for (const table of ['events', 'runs', 'steps', 'waits']) {
+      const columns = await columnsOf(table);
+      const [key, id] = table === 'events' ? ['id', eventId] : [table === 'runs' ? 'id' : 'run_id', runId];
+      await exec(
         `WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ${count}) ` +
-          `INSERT INTO ${table} (${columns.map((name) => `"${name}"`).join(', ')}) ` +
-          `SELECT ${columns.map(value).join(', ')} FROM ${table}, numbers WHERE ${where} = '${run.id}'`,
+          `INSERT INTO "${table}" (${columns.map((name) => `"${name}"`).join(', ')}) ` +
+          `SELECT ${columns.map((name) => valueIn(table, name)).join(', ')} FROM "${table}", numbers WHERE "${key}" = '${id}'`,
       );
     }
+    position += count;
   }
-  db.exec('COMMIT');
-  db.close();
+  await exec(`UPDATE "log_heads" SET "position" = ${position} WHERE "log" = 'events'`);
+  await finish();
+
+  async function columnsOf(table: string): Promise<string[]> {
+    return Object.keys((await all(`SELECT * FROM "${table}" LIMIT 1`))[0] ?? {});
+  }
 }
