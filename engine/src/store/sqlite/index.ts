@@ -4,6 +4,8 @@
 //
 //   S1. One process at a time opens a data directory (directory-lock.ts), so this connection is the only writer.
 //   S2. commit() runs one transaction. A write set that fails leaves no trace; the others are as if it had not been there.
+//   S3. The revisions that are remembered are those in the database, because nobody else writes (S1): a guard on a row that this
+//       process wrote or looked at lately asks the database nothing. What is rolled back is forgotten.
 
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -96,7 +98,7 @@ export class SqliteStore implements Store {
   }
 
   async claim<R extends Row>(claim: Claim<R>): Promise<Stored<R>[] | null> {
-    const { booleans } = this.#prepared.of(claim.table);
+    const { booleans, revisions } = this.#prepared.of(claim.table);
     const { set, fill = {}, guards = [] } = claim;
     // The rows of this process's own tables cannot change between here and the claim: both are one synchronous stretch.
     if (guards.some((guard) => !this.#holds(guard))) return null;
@@ -105,7 +107,9 @@ export class SqliteStore implements Store {
         .claim(claim)
         .all(...sqlValues(Object.values(set)), ...sqlValues(Object.values(fill)), ...rangeValues(claim)),
     );
-    return rows.map((row) => storedFrom<R>(row as SqlRow, booleans));
+    const claimed = rows.map((row) => storedFrom<R>(row as SqlRow, booleans));
+    for (const { row, revision } of claimed) revisions.noteRow(row, revision);
+    return claimed;
   }
 
   watch(): () => void {
@@ -155,7 +159,7 @@ export class SqliteStore implements Store {
           failed.set(i, outcome.conflicts);
           if (outcome.dirty) {
             rollback.run();
-            this.#heads.clear();
+            this.#forget();
             return undefined;
           }
           results.push({ ok: false, conflicts: outcome.conflicts });
@@ -164,10 +168,15 @@ export class SqliteStore implements Store {
       this.#guarded(() => commit.run());
       return results;
     } catch (error) {
-      this.#heads.clear();
+      this.#forget();
       if (this.#db.isTransaction) rollback.run();
       throw error;
     }
+  }
+
+  #forget(): void {
+    this.#heads.clear();
+    this.#prepared.forgetRevisions();
   }
 
   #apply(
@@ -181,6 +190,7 @@ export class SqliteStore implements Store {
     let dirty = false;
     for (const { table, key, expected } of writeSet.deletes) {
       const statements = this.#prepared.of(table);
+      statements.revisions.forget(key);
       if (expected === undefined) statements.deleteAny.run(...sqlValues(key));
       else if (statements.delete.run(...sqlValues(key), expected).changes === 0)
         return { conflicts: [{ table, key }], dirty };
@@ -200,17 +210,34 @@ export class SqliteStore implements Store {
   }
 
   #holds({ table, key, expected }: Guard): boolean {
-    const found = this.#prepared.of(table).revision.get(...sqlValues(key)) as { revision: number } | undefined;
+    const { revision, revisions } = this.#prepared.of(table);
+    const known = revisions.of(key);
+    if (known !== undefined) return known === expected;
+    const found = revision.get(...sqlValues(key)) as { revision: number } | undefined;
+    if (found !== undefined) revisions.note(key, found.revision);
     return (found?.revision ?? null) === expected;
   }
 
   #put({ table, row, expected, revision, stamp }: Put, stamped: number | undefined): boolean {
-    const statements = this.#prepared.of(table);
-    const value = (name: string): SqlValue =>
-      stamp !== undefined && stamped !== undefined && name === stamp.column ? stamped : sqlValue(row[name] ?? null);
-    if (expected === null) return insertUnlessThere(statements.insert, [...table.columnNames.map(value), revision]);
-    const values = statements.updatedColumns.map(value);
-    return statements.update.run(...values, revision, ...table.key.map(value), expected).changes === 1;
+    const { insert, update, updatedColumns, revisions } = this.#prepared.of(table);
+    const written = stamp === undefined || stamped === undefined ? row : { ...row, [stamp.column]: stamped };
+    const values: SqlValue[] = [];
+    const add = (names: readonly string[]) => {
+      for (const name of names) values.push(sqlValue(written[name] ?? null));
+    };
+    if (expected === null) {
+      add(table.columnNames);
+      values.push(revision);
+      if (!insertUnlessThere(insert, values)) return false;
+    } else {
+      add(updatedColumns);
+      values.push(revision);
+      add(table.key);
+      values.push(expected);
+      if (update.run(...values).changes !== 1) return false;
+    }
+    revisions.noteRow(row, revision);
+    return true;
   }
 
   #append({ log, row }: Append): number {

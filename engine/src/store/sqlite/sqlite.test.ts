@@ -57,6 +57,24 @@ test('sqlite answers random programs as the memory store does', async () => {
   }, 300);
 });
 
+test('sqlite goes by what is there after a write was rolled back, and after a claim', async () => {
+  const store = await open(directory());
+  await store.commit([writeSet({ puts: [insert(item('a', { readyAt: 1 }))] })]);
+  const [found] = await store.get(items, [['a']]);
+  const before = found?.revision ?? 0;
+  const update = { table: items, row: item('a', { readyAt: 1, size: 2 }), expected: before, revision: before + 1 };
+  const missing = { table: items, row: item('b'), expected: 7, revision: 8 };
+  const guards = [{ table: items, key: ['a'], expected: before }];
+  const results = await store.commit([writeSet({ puts: [update, missing] }), writeSet({ guards })]);
+  expect(results.map(({ ok }) => ok)).toEqual([false, true]);
+
+  const claim = { table: items, index: 'byReady', limit: 1, set: { owner: 'me' }, increment: ['turn'] } as const;
+  expect(await store.claim(claim)).toHaveLength(1);
+  const [outdated] = await store.commit([writeSet({ guards })]);
+  expect(outdated?.ok).toBe(false);
+  await store.close();
+});
+
 test('sqlite refuses a data directory that another engine uses, and takes it when that one is closed', async () => {
   const path = directory();
   const first = await open(path);

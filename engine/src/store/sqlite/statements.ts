@@ -1,6 +1,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Claim, Scan } from '../port.ts';
 import type { Table } from '../table.ts';
+import { KnownRevisions } from './known-revisions.ts';
 import {
   claimSql,
   countSql,
@@ -19,6 +20,7 @@ export class TableStatements {
   readonly table: Table;
   readonly updatedColumns: readonly string[];
   readonly booleans: readonly string[];
+  readonly revisions: KnownRevisions;
   readonly #db: DatabaseSync;
   #select?: StatementSync;
   #revision?: StatementSync;
@@ -32,6 +34,7 @@ export class TableStatements {
     this.table = table;
     this.updatedColumns = updatedColumns(table);
     this.booleans = table.columnNames.filter((name) => table.columns[name]?.type === 'boolean');
+    this.revisions = new KnownRevisions(table);
   }
 
   get select(): StatementSync {
@@ -94,6 +97,10 @@ export class Statements {
       this.#tables.set(table.name, statements);
     }
     return statements;
+  }
+
+  forgetRevisions(): void {
+    for (const { revisions } of this.#tables.values()) revisions.clear();
   }
 
   scan(scan: Scan): StatementSync {
