@@ -16,9 +16,9 @@ import type { Clock } from '../ports/clock.ts';
 import type { Ids } from '../ports/ids.ts';
 import type { CommitResult, Store, WriteSet } from '../store/port.ts';
 import { countedRevisions, drawnRevisions } from '../store/revisions.ts';
-import { type Key, keyOf, keyText, type Row, type Table } from '../store/table.ts';
+import { type Key, keyOf, type Row, rowName, type Table } from '../store/table.ts';
 import { ConflictError } from './errors.ts';
-import { type CachedRow, RowCache } from './row-cache.ts';
+import { type CachedRow, RowCache, type RowCacheLimits } from './row-cache.ts';
 import { Transaction, type TransactionPorts } from './transaction.ts';
 
 export { Transaction } from './transaction.ts';
@@ -29,8 +29,8 @@ export interface GroupCommitOptions {
   readonly store: Store;
   readonly clock: Clock;
   readonly ids: Ids;
-  /** Rows kept in memory. Default 10,000. */
-  readonly cachedRows?: number;
+  /** What is kept of rows in memory. Default: 10,000 rows, and 32 Mi characters of payloads. */
+  readonly cache?: RowCacheLimits;
   /** A commit failed in a way that leaves open whether it took place: what should have followed from it has not. */
   readonly onOutcomeUnknown?: () => void;
 }
@@ -39,6 +39,9 @@ export interface GroupCommitOptions {
 const ATTEMPTS_MAX = 200;
 /** Write sets in one batch, so that one transaction does not hold up everybody for long. */
 const BATCH_MAX = 2_000;
+
+/** Enough for the runs under way; what is not in it costs a read. */
+const CACHE_LIMITS: RowCacheLimits = { rowsMax: 10_000, payloadLengthMax: 32 * 2 ** 20 };
 
 interface Ready {
   readonly submission: Submission;
@@ -83,17 +86,17 @@ export class GroupCommit {
   #open = 0;
   #idle: (() => void)[] = [];
 
-  constructor({ store, clock, ids, cachedRows = 10_000, onOutcomeUnknown = () => {} }: GroupCommitOptions) {
+  constructor({ store, clock, ids, cache = CACHE_LIMITS, onOutcomeUnknown = () => {} }: GroupCommitOptions) {
     this.#onOutcomeUnknown = onOutcomeUnknown;
     this.#store = store;
     this.#clock = clock;
-    this.#cache = new RowCache(cachedRows);
+    this.#cache = new RowCache(cache);
     this.#ports = {
       store,
       cache: this.#cache,
       ids,
       revisions: store.exclusive ? countedRevisions() : drawnRevisions(() => ids.number()),
-      read: (table, key, text) => this.#read(table, key, text),
+      read: (table, key, name) => this.#read(table, key, name),
       settled: (table) => this.#settledWrites(table),
     };
   }
@@ -126,8 +129,7 @@ export class GroupCommit {
 
   /** Takes note of a row that was written past the group commit, by a claim. */
   writtenElsewhere(table: Table, row: Row): void {
-    const text = keyText(keyOf(table, row));
-    if ((this.#cache.get(table, text)?.pendingWrites ?? 0) === 0) this.#cache.forget(table, text);
+    this.#cache.forget(rowName(table, keyOf(table, row)));
   }
 
   #enqueue(submission: Submission): void {
@@ -159,7 +161,7 @@ export class GroupCommit {
     try {
       const result = await submission.command(tx);
       const writeSet = tx.writeSet();
-      this.#noteWrites(writeSet);
+      this.#noteWrites(tx, writeSet);
       this.#ready.push({ submission, tx, writeSet, result });
       this.#scheduleFlush();
     } catch (error) {
@@ -174,16 +176,12 @@ export class GroupCommit {
     }
   }
 
-  #noteWrites({ puts, deletes, appends }: WriteSet): void {
+  #noteWrites(tx: Transaction, { appends }: WriteSet): void {
     this.#newestReady++;
-    for (const { table, key } of deletes) {
-      this.#cache.willWrite(table, keyText(key), null, null);
+    tx.forWrites((name, row, revision, table) => {
+      this.#cache.willWrite(table, name, row, revision);
       this.#newestWrite.set(table, this.#newestReady);
-    }
-    for (const { table, row, revision } of puts) {
-      this.#cache.willWrite(table, keyText(keyOf(table, row)), row, revision);
-      this.#newestWrite.set(table, this.#newestReady);
-    }
+    });
     for (const { log } of appends) this.#newestWrite.set(log, this.#newestReady);
   }
 
@@ -231,19 +229,21 @@ export class GroupCommit {
   #settle(ready: Ready, outcome: CommitResult | undefined): void {
     const { submission, tx, writeSet, result } = ready;
     if (outcome?.ok === true) {
-      for (const { table, key } of writeSet.deletes) this.#cache.written(table, keyText(key));
-      for (const [i, put] of writeSet.puts.entries()) {
-        const stamped = outcome.stamps[i];
-        const row = put.stamp && stamped !== undefined ? { ...put.row, [put.stamp.column]: stamped } : undefined;
-        this.#cache.written(put.table, keyText(keyOf(put.table, put.row)), row);
-      }
+      const { stamps } = outcome;
+      let put = 0;
+      tx.forWrites((name, row) => {
+        if (row === null) return this.#cache.written(name);
+        const stamped = stamps[put];
+        const stamp = writeSet.puts[put++]?.stamp;
+        this.#cache.written(name, stamp && stamped !== undefined ? { ...row, [stamp.column]: stamped } : undefined);
+      });
       tx.committed(outcome.positions);
       this.#close(() => submission.resolve(result));
       return;
     }
     this.stats.conflicts++;
     this.#giveUp(ready);
-    for (const { table, key } of outcome?.conflicts ?? []) this.#cache.forget(table, keyText(key));
+    for (const { table, key } of outcome?.conflicts ?? []) this.#cache.forget(rowName(table, key));
     if (submission.attempt >= ATTEMPTS_MAX) {
       this.#close(() => submission.reject(new ConflictError(submission.name, submission.attempt)));
       return;
@@ -252,11 +252,10 @@ export class GroupCommit {
     this.#enqueue(submission);
   }
 
-  #giveUp({ tx, writeSet }: Ready): void {
+  #giveUp({ tx }: Ready): void {
     tx.discarded();
-    for (const { table, row } of writeSet.puts) this.#cache.writeFailed(table, keyText(keyOf(table, row)));
-    for (const { table, key } of writeSet.deletes) this.#cache.writeFailed(table, keyText(key));
-    for (const { table, key } of writeSet.guards) this.#cache.forget(table, keyText(key));
+    tx.forWrites((name) => this.#cache.writeFailed(name));
+    tx.forGuards((name) => this.#cache.forget(name));
   }
 
   #close(answer: () => void): void {
@@ -266,17 +265,17 @@ export class GroupCommit {
   }
 
   /** Collects the reads of this turn, by table, and asks the store once for each table. */
-  #read(table: Table, key: Key, text: string): Promise<CachedRow> {
+  #read(table: Table, key: Key, name: string): Promise<CachedRow> {
     let reads = this.#reads.get(table);
     if (reads === undefined) {
       reads = new Map();
       this.#reads.set(table, reads);
       queueMicrotask(() => void this.#readAll(table));
     }
-    let pending = reads.get(text);
+    let pending = reads.get(name);
     if (pending === undefined) {
       pending = new PendingRead(key);
-      reads.set(text, pending);
+      reads.set(name, pending);
     }
     return pending.promise;
   }
@@ -290,8 +289,8 @@ export class GroupCommit {
         table,
         reads.map(([, { key }]) => key),
       );
-      for (const [i, [text, pending]] of reads.entries()) {
-        pending.resolve(this.#cache.readFromStore(table, text, rows[i] ?? null));
+      for (const [i, [name, pending]] of reads.entries()) {
+        pending.resolve(this.#cache.readFromStore(table, name, rows[i] ?? null));
       }
     } catch (error) {
       for (const [, pending] of reads) pending.reject(error);

@@ -7,6 +7,14 @@ export interface CachedRow {
   revision: number | null;
   /** Writes of it that are not committed yet. While there are any, row and revision are what they will leave behind. */
   pendingWrites: number;
+  /** Length of its payloads. */
+  length: number;
+}
+
+export interface RowCacheLimits {
+  readonly rowsMax: number;
+  /** Characters of payloads (JSON columns) in all rows together. */
+  readonly payloadLengthMax: number;
 }
 
 /**
@@ -16,77 +24,91 @@ export interface CachedRow {
  *   C1. A row with pending writes is never evicted.
  *   C2. When a write fails, its row leaves the cache as soon as no other write of it is pending: those that were built on
  *       the failed one fail too, and the next reader asks the store.
+ *   C3. Beyond rows with pending writes, it holds no more than its limits.
+ * Rows go by `rowName`.
  */
 export class RowCache {
   readonly #rows = new Map<string, CachedRow>();
-  readonly #size: number;
+  readonly #limits: RowCacheLimits;
   /** Where the search for a row to evict goes on. */
   #hand: MapIterator<[string, CachedRow]>;
+  #length = 0;
 
-  constructor(size: number) {
-    this.#size = size;
+  constructor(limits: RowCacheLimits) {
+    this.#limits = limits;
     this.#hand = this.#rows.entries();
   }
 
-  get(table: Table, key: string): CachedRow | undefined {
-    return this.#rows.get(cacheKey(table, key));
+  get(name: string): CachedRow | undefined {
+    return this.#rows.get(name);
   }
 
   /** Takes what was read from the store, unless a pending write knows better. */
-  readFromStore(table: Table, key: string, stored: Stored | null): CachedRow {
-    const name = cacheKey(table, key);
+  readFromStore(table: Table, name: string, stored: Stored | null): CachedRow {
     const cached = this.#rows.get(name);
     if (cached !== undefined && cached.pendingWrites > 0) return cached;
-    const fresh: CachedRow = { row: stored?.row ?? null, revision: stored?.revision ?? null, pendingWrites: 0 };
+    const row = stored?.row ?? null;
+    const fresh = { row, revision: stored?.revision ?? null, pendingWrites: 0, length: payloadLength(table, row) };
+    if (cached !== undefined) this.#remove(name, cached);
     if (stored !== null) this.#keep(name, fresh);
     return fresh;
   }
 
-  willWrite(table: Table, key: string, row: Row | null, revision: number | null): void {
-    const name = cacheKey(table, key);
+  willWrite(table: Table, name: string, row: Row | null, revision: number | null): void {
     const cached = this.#rows.get(name);
-    if (cached === undefined) this.#keep(name, { row, revision, pendingWrites: 1 });
-    else {
-      cached.row = row;
-      cached.revision = revision;
-      cached.pendingWrites++;
+    const length = payloadLength(table, row);
+    if (cached === undefined) {
+      this.#keep(name, { row, revision, pendingWrites: 1, length });
+      return;
     }
+    this.#length += length - cached.length;
+    cached.row = row;
+    cached.revision = revision;
+    cached.pendingWrites++;
+    cached.length = length;
   }
 
   /** A pending write is durable. `row` is given when the store changed it on the way (a stamped column). */
-  written(table: Table, key: string, row?: Row): void {
-    const cached = this.#rows.get(cacheKey(table, key));
+  written(name: string, row?: Row): void {
+    const cached = this.#rows.get(name);
     if (cached === undefined) return;
     cached.pendingWrites--;
     if (cached.pendingWrites > 0) return;
-    if (cached.row === null) this.#rows.delete(cacheKey(table, key));
+    if (cached.row === null) this.#remove(name, cached);
     else if (row !== undefined) cached.row = row;
   }
 
   /** A pending write was refused, or nobody knows what became of it. */
-  writeFailed(table: Table, key: string): void {
-    const cached = this.#rows.get(cacheKey(table, key));
+  writeFailed(name: string): void {
+    const cached = this.#rows.get(name);
     if (cached === undefined) return;
     cached.pendingWrites--;
-    if (cached.pendingWrites === 0) this.#rows.delete(cacheKey(table, key));
+    if (cached.pendingWrites === 0) this.#remove(name, cached);
   }
 
   /** Drops a row that turned out to be out of date. One with pending writes stays: they will tell. */
-  forget(table: Table, key: string): void {
-    const name = cacheKey(table, key);
-    if (this.#rows.get(name)?.pendingWrites === 0) this.#rows.delete(name);
+  forget(name: string): void {
+    const cached = this.#rows.get(name);
+    if (cached?.pendingWrites === 0) this.#remove(name, cached);
   }
 
   #keep(name: string, row: CachedRow): void {
-    if (this.#rows.size >= this.#size) this.#evictOldest();
+    const { rowsMax, payloadLengthMax } = this.#limits;
+    while (this.#rows.size >= rowsMax || this.#length + row.length > payloadLengthMax) if (!this.#evictOldest()) break;
     this.#rows.set(name, row);
+    this.#length += row.length;
+  }
+
+  #remove(name: string, row: CachedRow): void {
+    this.#rows.delete(name);
+    this.#length -= row.length;
   }
 
   /**
    * The Map holds rows in the order they came; the oldest goes, which is near enough to the least used. The hand stays where it was:
-   * from the front it would go over the places of all that went before, each time.
+   * from the front it would go over the places of all that went before, each time. False when it found none.
    */
-  #evictOldest(): void {
+  #evictOldest(): boolean {
     for (let tries = 0; tries < 100; tries++) {
       const next = this.#hand.next();
       if (next.done) {
@@ -95,10 +117,19 @@ export class RowCache {
       }
       const [name, row] = next.value;
       if (row.pendingWrites > 0) continue;
-      this.#rows.delete(name);
-      return;
+      this.#remove(name, row);
+      return true;
     }
+    return false;
   }
 }
 
-const cacheKey = (table: Table, key: string) => `${table.name} ${key}`;
+function payloadLength({ payloads }: Table, row: Row | null): number {
+  if (row === null) return 0;
+  let length = 0;
+  for (const name of payloads) {
+    const value = row[name];
+    if (typeof value === 'string') length += value.length;
+  }
+  return length;
+}

@@ -7,7 +7,7 @@ import { invariant } from '@ironflow/core';
 import type { Ids } from '../ports/ids.ts';
 import type { Append, Delete, Guard, Put, Scan, Stamp, Store, WriteSet } from '../store/port.ts';
 import type { Revisions } from '../store/revisions.ts';
-import { type Key, keyOf, keyText, type Row, type Table } from '../store/table.ts';
+import { type Key, keyOf, type Row, rowName, type Table } from '../store/table.ts';
 import type { CachedRow, RowCache } from './row-cache.ts';
 
 export interface TransactionPorts {
@@ -16,7 +16,7 @@ export interface TransactionPorts {
   readonly ids: Ids;
   readonly revisions: Revisions;
   /** Reads one row from the store, together with the reads of others. */
-  readonly read: (table: Table, key: Key, text: string) => Promise<CachedRow>;
+  readonly read: (table: Table, key: Key, name: string) => Promise<CachedRow>;
   /** Resolves once the writes to a table that are on their way now have been committed or refused. */
   readonly settled: (table: Table) => Promise<void> | undefined;
 }
@@ -25,7 +25,7 @@ export interface TransactionPorts {
 interface Touched {
   readonly table: Table;
   readonly key: Key;
-  readonly text: string;
+  readonly name: string;
   /** The revision it was at; null when it was not there. */
   readonly revision: number | null;
   row: Row | null;
@@ -66,14 +66,14 @@ export class Transaction {
 
   /** The row, or null. The commit checks that it is still so. */
   async get<R extends Row>(table: Table<R>, key: Key): Promise<R | null> {
-    const text = keyText(key);
-    const touched = this.#find(table, text);
+    const name = rowName(table, key);
+    const touched = this.#find(name);
     if (touched !== undefined) {
       touched.guarded = true;
       return touched.row as R | null; // a row of this table
     }
-    const { revision, row } = await this.#current(table, key, text);
-    this.#touch(table, key, text, revision, row, true);
+    const { revision, row } = this.#cached(name) ?? (await this.#ports.read(table, key, name));
+    this.#touch(table, key, name, revision, row, true);
     return row as R | null; // a row of this table
   }
 
@@ -88,10 +88,10 @@ export class Transaction {
     const rows: R[] = [];
     for (const stored of found) {
       const key = keyOf(scan.table, stored.row);
-      const text = keyText(key);
-      const cached = this.#ports.cache.get(scan.table, text);
+      const name = rowName(scan.table, key);
+      const cached = this.#ports.cache.get(name);
       const { revision, row } = cached !== undefined && cached.pendingWrites > 0 ? cached : stored;
-      const touched = this.#find(scan.table, text) ?? this.#touch(scan.table, key, text, revision, row, false);
+      const touched = this.#find(name) ?? this.#touch(scan.table, key, name, revision, row, false);
       if (touched.row !== null) rows.push(touched.row as R); // a row of this table
     }
     return rows;
@@ -103,16 +103,16 @@ export class Transaction {
 
   /** Has the commit check that no such row is there, without reading it now. */
   expectAbsent(table: Table, key: Key): void {
-    const text = keyText(key);
-    if (this.#find(table, text) === undefined) this.#touch(table, key, text, null, null, true);
+    const name = rowName(table, key);
+    if (this.#find(name) === undefined) this.#touch(table, key, name, null, null, true);
   }
 
   /** Inserts a row that must not be there. It need not have been read: the commit finds out. */
   insert<R extends Row>(table: Table<R>, row: R, stamp?: Stamp): void {
     const key = keyOf(table, row);
-    const text = keyText(key);
-    const touched = this.#find(table, text) ?? this.#touch(table, key, text, null, null, true);
-    invariant(touched.row === null, `an inserted row is not there yet (${table.name} ${text})`);
+    const name = rowName(table, key);
+    const touched = this.#find(name) ?? this.#touch(table, key, name, null, null, true);
+    invariant(touched.row === null, `an inserted row is not there yet (${name})`);
     touched.stamp = stamp;
     if (touched.written && touched.revision !== null) {
       touched.replaced = true;
@@ -123,14 +123,14 @@ export class Transaction {
 
   /** Replaces a row that this transaction has read or inserted. */
   update<R extends Row>(table: Table<R>, row: R): void {
-    const touched = this.#find(table, keyText(keyOf(table, row)));
+    const touched = this.#find(rowName(table, keyOf(table, row)));
     invariant(touched !== undefined && touched.row !== null, `an updated row has been read (${table.name})`);
     this.#write(touched, row);
   }
 
   /** Deletes a row that this transaction has read. */
   delete(table: Table, key: Key): void {
-    const touched = this.#find(table, keyText(key));
+    const touched = this.#find(rowName(table, key));
     invariant(touched !== undefined && touched.row !== null, `a deleted row has been read (${table.name})`);
     this.#write(touched, null);
   }
@@ -166,6 +166,20 @@ export class Transaction {
     return { guards, puts, deletes, appends: this.#appends };
   }
 
+  /** Calls `each` for every row that is written, in the order of the write set's puts where it is put; null is a deleted one. */
+  forWrites(each: (name: string, row: Row | null, revision: number | null, table: Table) => void): void {
+    for (const { table, name, row, revision, written, nextRevision } of this.#touched) {
+      if (!written) continue;
+      if (row !== null) each(name, row, nextRevision, table);
+      else if (revision !== null) each(name, null, null, table);
+    }
+  }
+
+  /** Calls `each` for every row that it has to do with and does not write. */
+  forGuards(each: (name: string) => void): void {
+    for (const { name, guarded, written } of this.#touched) if (guarded && !written) each(name);
+  }
+
   committed(positions: readonly number[]): void {
     for (const effect of this.#afterCommit) effect(positions);
   }
@@ -174,26 +188,27 @@ export class Transaction {
     for (const undo of this.#onDiscard) undo();
   }
 
-  async #current(table: Table, key: Key, text: string): Promise<CachedRow> {
-    const { cache, store, read } = this.#ports;
-    const cached = cache.get(table, text);
-    // After a conflict the cached row may be what caused it, unless this process alone writes or the row is on its way.
-    const usable = cached !== undefined && (this.attempt === 1 || store.exclusive || cached.pendingWrites > 0);
-    if (!usable) return read(table, key, text);
-    this.mayBeOutdated ||= !store.exclusive && cached.pendingWrites === 0;
+  /** What the cache has of a row, if that may be gone by. */
+  #cached(name: string): CachedRow | undefined {
+    const { cache, store } = this.#ports;
+    const cached = cache.get(name);
+    if (cached === undefined || store.exclusive || cached.pendingWrites > 0) return cached;
+    // After a conflict the cached row may be what caused it.
+    if (this.attempt > 1) return undefined;
+    this.mayBeOutdated = true;
     return cached;
   }
 
-  #find(table: Table, text: string): Touched | undefined {
-    for (const touched of this.#touched) if (touched.text === text && touched.table === table) return touched;
+  #find(name: string): Touched | undefined {
+    for (const touched of this.#touched) if (touched.name === name) return touched;
     return undefined;
   }
 
-  #touch(table: Table, key: Key, text: string, revision: number | null, row: Row | null, guarded: boolean): Touched {
+  #touch(table: Table, key: Key, name: string, revision: number | null, row: Row | null, guarded: boolean): Touched {
     const touched: Touched = {
       table,
       key,
-      text,
+      name,
       revision,
       row,
       guarded,

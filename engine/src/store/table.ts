@@ -51,6 +51,8 @@ export interface Table<R extends Row = Row> {
   readonly name: string;
   readonly columns: Columns;
   readonly columnNames: readonly string[];
+  /** The columns whose values may be long: JSON. */
+  readonly payloads: readonly string[];
   readonly key: readonly string[];
   readonly indexes: Readonly<Record<string, Index>>;
   readonly position: string | undefined;
@@ -87,10 +89,12 @@ function declare<C extends Columns>(spec: TableSpec<C>, position: string | undef
   for (const [name, index] of Object.entries(spec.indexes ?? {})) {
     indexes[name] = { columns: index.columns, sparse: index.sparse, unique: index.unique ?? false };
   }
+  const columnNames = Object.keys(spec.columns);
   return {
     name: spec.name,
     columns: spec.columns,
-    columnNames: Object.keys(spec.columns),
+    columnNames,
+    payloads: columnNames.filter((name) => spec.columns[name]?.type === 'json'),
     key: spec.key,
     indexes,
     position,
@@ -108,3 +112,6 @@ export function keyText(key: Key): string {
   const [only] = key;
   return key.length === 1 && typeof only === 'string' ? only : JSON.stringify(key);
 }
+
+/** What a row is called among those of all tables: for maps that are asked often, made once and handed on. */
+export const rowName = (table: Table, key: Key): string => `${table.name} ${keyText(key)}`;
