@@ -3,9 +3,14 @@
 // Errors and helpers, the same in functions and in clients.
 export {
   ConnectionError,
+  createEventDefinitionRegistry,
+  createUpcasterRegistry,
   type Duration,
+  defineEvent,
   EnterpriseRequiredError,
   type ErrorCode,
+  type EventDefinition,
+  type EventDefinitionRegistry,
   FunctionNotFoundError,
   InvokeError,
   InvokeTimeoutError,
@@ -24,11 +29,14 @@ export {
   RunNotFoundError,
   SchemaValidationError,
   SignatureError,
+  type StandardSchema,
   StepError,
   StepTimeoutError,
   TimeoutError,
   UnauthenticatedError,
   UnauthorizedError,
+  UpcastError,
+  type UpcasterRegistry,
   ValidationError,
   WaitTimeoutError,
 } from '@ironflow/core';
@@ -37,6 +45,7 @@ export {
   createClient,
   type EmitOptions,
   type EmitResult,
+  type EmitSyncOptions,
   type FunctionInfo,
   type IronflowClient,
   type IronflowClientConfig,
@@ -48,6 +57,7 @@ export {
   type RunPage,
   type RunStatus,
   type RunStep,
+  type SyncResult,
   type WorkerInfo,
 } from './client/index.ts';
 export type { StepContext } from './execution/index.ts';
@@ -62,7 +72,6 @@ export {
   ironflow,
   type RunInfo,
   type SecretsClient,
-  type StandardSchema,
   type Trigger,
 } from './function/index.ts';
 export { createSecretsClient } from './job/index.ts';

@@ -3,8 +3,11 @@
 import { expectTypeOf, test } from 'vitest';
 import { z } from 'zod';
 import {
+  createClient,
+  createEventDefinitionRegistry,
   createFunction,
   createWorker,
+  defineEvent,
   type IronflowEvent,
   type IronflowFunction,
   ironflow,
@@ -75,4 +78,65 @@ test('functions of different data go together into a worker and an endpoint', ()
   createWorker({ functions: [a, b] });
   const handler = serve({ functions: [a, b] });
   expectTypeOf(handler(new Request('http://localhost/'))).toEqualTypeOf<Promise<Response>>();
+});
+
+const placed = defineEvent({
+  name: 'order.placed',
+  version: 2,
+  schema: z.object({ id: z.string(), n: z.number().default(1) }),
+});
+const moved = defineEvent({ name: 'order.moved', version: 1, schema: z.object({ to: z.string() }) });
+const loose = defineEvent({ name: 'order.loose', version: 1 });
+type Placed = { id: string; n: number };
+
+test('a definition in the place of a name brings the type of the data', async () => {
+  createFunction({ id: 'f', triggers: [{ event: placed }] }, ({ event }) => {
+    expectTypeOf(event.data).toEqualTypeOf<Placed>();
+    expectTypeOf(event.name).toBeString();
+  });
+  expectTypeOf(await step.waitForEvent('w', { event: placed, timeout: '1h' })).toEqualTypeOf<IronflowEvent<Placed>>();
+  expectTypeOf((await step.waitForEvent('w', { event: 'order.placed' })).data).toBeAny();
+  const client = createClient();
+  await client.emit(placed, { id: 'x' });
+  await client.emit('order.placed', { anything: 1 });
+  await client.emit(loose, 5, { idempotencyKey: 'k' });
+  // @ts-expect-error the schema wants an id
+  await client.emit(placed, { n: 1 });
+  // @ts-expect-error and data at all
+  await client.emit(placed);
+  // @ts-expect-error the same when its result is waited for
+  await client.emitSync(placed, { n: 1 });
+});
+
+test('several definitions are told apart by the name of the event', () => {
+  createFunction({ id: 'f', triggers: [{ event: placed }, { event: moved }] }, ({ event }) => {
+    if (event.name === 'order.placed') expectTypeOf(event.data).toEqualTypeOf<Placed>();
+    else expectTypeOf(event.data).toEqualTypeOf<{ to: string }>();
+    // @ts-expect-error no such event comes
+    expectTypeOf(event.name === 'order.lost');
+  });
+});
+
+test('a schema goes before definitions, and a name among them leaves the data open', () => {
+  createFunction({ id: 'f', triggers: [{ event: placed }], schema: z.object({ own: z.boolean() }) }, ({ event }) => {
+    expectTypeOf(event.data).toEqualTypeOf<{ own: boolean }>();
+  });
+  createFunction({ id: 'f', triggers: [{ event: placed }, { event: 'other' }] }, ({ event }) => {
+    expectTypeOf(event.data).toBeAny();
+  });
+  createFunction({ id: 'f', triggers: [{ event: placed }, { cron: '0 * * * *' }] }, ({ event }) => {
+    expectTypeOf(event.data).toBeAny();
+  });
+  createFunction({ id: 'f', triggers: [{ event: loose }] }, ({ event }) => {
+    expectTypeOf(event.data).toBeAny();
+  });
+});
+
+test('functions of defined events go together with others', () => {
+  const a = createFunction({ id: 'a', triggers: [{ event: placed }, { event: moved }] }, async () => 1);
+  const b = createFunction({ id: 'b', triggers: [{ event: loose }] }, async () => 'b');
+  const eventDefinitions = createEventDefinitionRegistry();
+  eventDefinitions.register(placed);
+  createWorker({ functions: [a, b], eventDefinitions });
+  serve({ functions: [a, b], eventDefinitions });
 });

@@ -21,6 +21,7 @@ export const errorCatalogue = {
   // Input that is refused.
   VALIDATION_ERROR: entry(false, 400),
   SCHEMA_VALIDATION: entry(false, 400),
+  UPCAST_FAILED: entry(false, 500),
   INVALID_JSON: entry(false, 400),
   UNSUPPORTED_MEDIA_TYPE: entry(false, 415),
   PAYLOAD_TOO_LARGE: entry(false, 413),

@@ -82,6 +82,14 @@ export class SchemaValidationError extends ValidationError {
   }
 }
 
+/** Data of an older version of an event could not be lifted to the version that the function knows. */
+export class UpcastError extends IronflowError {
+  override name = 'UpcastError';
+  constructor(message: string, options: IronflowErrorOptions = {}) {
+    super(message, { code: 'UPCAST_FAILED', ...options });
+  }
+}
+
 /** A push request carries no signature, or one that no configured key made. */
 export class SignatureError extends IronflowError {
   override name = 'SignatureError';

@@ -3,13 +3,18 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import type { InvokeError, IronflowClient, IronflowFunction, Run } from '../../src/index.ts';
-import { createFunction, NonRetryableError } from '../../src/index.ts';
+import type { EventDefinitionRegistry, InvokeError, IronflowClient, IronflowFunction, Run } from '../../src/index.ts';
+import { createEventDefinitionRegistry, createFunction, defineEvent, NonRetryableError } from '../../src/index.ts';
+
+/** What workers and endpoints are configured with alike. */
+export interface ProvideOptions {
+  readonly eventDefinitions?: EventDefinitionRegistry | undefined;
+}
 
 export interface BehaviourHarness {
   readonly client: IronflowClient;
   /** Makes functions available to the engine, by the transport under test. */
-  provide(functions: readonly IronflowFunction[]): Promise<void>;
+  provide(functions: readonly IronflowFunction[], options?: ProvideOptions): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -319,6 +324,56 @@ export function describeBehaviour(transport: string, open: () => Promise<Behavio
       const failed = await finish(await start(fn, { order: { id: 5, lines: [1, 'two'] } }));
       expect(failed).toMatchObject({ status: 'failed', error: { code: 'SCHEMA_VALIDATION' } });
       expect(failed.error?.message).toMatch(/order\.id.*order\.lines\.1/s);
+    });
+
+    test('events of older versions are lifted before the function sees them, and checked by their definition', async () => {
+      const id = `f${++made}`;
+      const placed = defineEvent({
+        name: `placed.${id}`,
+        version: 3,
+        schema: z.object({ amount: z.number(), currency: z.string() }),
+        upcast: (data) => ({ ...(data as object), amount: (data as { total: unknown }).total }),
+      });
+      const eventDefinitions = createEventDefinitionRegistry();
+      eventDefinitions.register(defineEvent({ name: placed.name, version: 1 }));
+      eventDefinitions.register(
+        defineEvent({ name: placed.name, version: 2, upcast: (data) => ({ currency: 'EUR', ...(data as object) }) }),
+      );
+      eventDefinitions.register(placed);
+      const fn = createFunction({ id, triggers: [{ event: placed }], retry: fast }, async ({ event, step }) => {
+        const next = await step.waitForEvent('next', { event: placed, timeout: '1m' });
+        return [event.version, event.data, next.version, next.data];
+      });
+      await harness.provide([fn], { eventDefinitions });
+      const { runIds } = await harness.client.emit(placed.name, { total: 5 });
+      await harness.client.emit(placed, { amount: 7, currency: 'CHF' });
+      expect(await finish(runIds[0] ?? '')).toMatchObject({
+        status: 'completed',
+        output: [1, { amount: 5, currency: 'EUR' }, 3, { amount: 7, currency: 'CHF' }],
+      });
+
+      const { runIds: wrong } = await harness.client.emit(placed.name, { total: 'five' }, { version: 2 });
+      expect(await finish(wrong[0] ?? '')).toMatchObject({
+        status: 'failed',
+        error: { code: 'SCHEMA_VALIDATION', message: expect.stringMatching(/"placed\.f\d+", version 3: amount: /) },
+      });
+      await expect(harness.client.emit(placed, { amount: '7' } as never)).rejects.toMatchObject({
+        code: 'SCHEMA_VALIDATION',
+        details: { validationErrors: [{ path: 'amount' }, { path: 'currency' }] },
+      });
+    });
+
+    test('an event that no upcaster leads on from fails its run, for good', async () => {
+      const eventDefinitions = createEventDefinitionRegistry();
+      const id = `f${made + 1}`;
+      eventDefinitions.register(defineEvent({ name: `start.${id}`, version: 2 }));
+      const fn = define(async () => 'never');
+      await harness.provide([fn], { eventDefinitions });
+      expect(await finish(await start(fn))).toMatchObject({
+        status: 'failed',
+        attempt: 1,
+        error: { code: 'UPCAST_FAILED', details: { event: `start.${id}`, missingFrom: 1 } },
+      });
     });
 
     test('a step that takes longer than its timeout fails, and its signal aborts', async () => {

@@ -2,12 +2,20 @@
 
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createClient, createWorker, type IronflowFunction, serve, type Worker } from '../../src/index.ts';
+import { registrationOf } from '../../src/function/index.ts';
+import {
+  createClient,
+  createWorker,
+  type IronflowFunction,
+  type RegisterFunctionRequest,
+  serve,
+  type Worker,
+} from '../../src/index.ts';
 import type { WarmExecutionsConfig } from '../../src/worker/index.ts';
 import { createStreamingWorker } from '../../src/worker-streaming.ts';
 import { createEngine, type EmbeddedEngine } from '../src/main.ts';
 import { temporaryDirectory } from '../src/test-support/index.ts';
-import type { BehaviourHarness } from './suite.ts';
+import type { BehaviourHarness, ProvideOptions } from './suite.ts';
 
 interface OpenEngine {
   readonly engine: EmbeddedEngine;
@@ -32,15 +40,15 @@ async function openEngine(): Promise<OpenEngine> {
 
 /** A worker for each set of functions, which the engine knows before it is used. */
 export class Workers {
-  readonly #make: (functions: readonly IronflowFunction[]) => Worker;
+  readonly #make: (functions: readonly IronflowFunction[], options: ProvideOptions) => Worker;
   readonly #running: { readonly worker: Worker; readonly working: Promise<void> }[] = [];
 
-  constructor(make: (functions: readonly IronflowFunction[]) => Worker) {
+  constructor(make: (functions: readonly IronflowFunction[], options: ProvideOptions) => Worker) {
     this.#make = make;
   }
 
-  async provide(functions: readonly IronflowFunction[]): Promise<void> {
-    const worker = this.#make(functions);
+  async provide(functions: readonly IronflowFunction[], options: ProvideOptions = {}): Promise<void> {
+    const worker = this.#make(functions, options);
     this.#running.push({ worker, working: worker.start() });
     await worker.ready;
   }
@@ -53,34 +61,36 @@ export class Workers {
 
 export async function openInProcess(warmExecutions?: WarmExecutionsConfig | false): Promise<BehaviourHarness> {
   const { engine, close } = await openEngine();
-  const workers = new Workers((functions) => createWorker({ functions, engine, warmExecutions, logger: false }));
+  const workers = new Workers((functions, options) =>
+    createWorker({ ...options, functions, engine, warmExecutions, logger: false }),
+  );
   return {
     client: createClient({ engine }),
-    provide: (functions) => workers.provide(functions),
+    provide: (functions, options) => workers.provide(functions, options),
     close: () => workers.stop().then(close),
   };
 }
 
 export async function openPolling(warmExecutions?: WarmExecutionsConfig | false): Promise<BehaviourHarness> {
   const { url, close } = await openEngine();
-  const workers = new Workers((functions) =>
-    createWorker({ functions, serverUrl: url, warmExecutions, logger: false }),
+  const workers = new Workers((functions, options) =>
+    createWorker({ ...options, functions, serverUrl: url, warmExecutions, logger: false }),
   );
   return {
     client: createClient({ serverUrl: url }),
-    provide: (functions) => workers.provide(functions),
+    provide: (functions, options) => workers.provide(functions, options),
     close: () => workers.stop().then(close),
   };
 }
 
 export async function openStreaming(warmExecutions?: WarmExecutionsConfig | false): Promise<BehaviourHarness> {
   const { url, close } = await openEngine();
-  const workers = new Workers((functions) =>
-    createStreamingWorker({ functions, serverUrl: url, warmExecutions, logger: false }),
+  const workers = new Workers((functions, options) =>
+    createStreamingWorker({ ...options, functions, serverUrl: url, warmExecutions, logger: false }),
   );
   return {
     client: createClient({ serverUrl: url }),
-    provide: (functions) => workers.provide(functions),
+    provide: (functions, options) => workers.provide(functions, options),
     close: () => workers.stop().then(close),
   };
 }
@@ -91,15 +101,15 @@ export async function openPush(): Promise<BehaviourHarness> {
   const servers: ReturnType<typeof createServer>[] = [];
   return {
     client,
-    async provide(functions) {
-      const handler = serve({ functions, logger: false, skipVerification: true });
+    async provide(functions, options) {
+      const handler = serve({ ...options, functions, logger: false, skipVerification: true });
       const server = createServer((request, response) => void handler(request, response));
       await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
       servers.push(server);
       const endpointUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/api/ironflow`;
-      for (const { id, config } of functions) {
-        const triggers = config.triggers.map(({ event }) => ({ ...(event !== undefined && { event }) }));
-        await client.registerFunction({ id, triggers, retry: { ...config.retry } as never, endpointUrl });
+      for (const fn of functions) {
+        const { preferredMode, ...registration } = registrationOf(fn, { mode: 'push', endpointUrl, codeHash: '' });
+        await client.registerFunction({ ...registration, preferredMode: 'push' } as RegisterFunctionRequest);
       }
     },
     async close() {

@@ -1,11 +1,21 @@
 // Client: calls an engine from anywhere.
 
-import { IronflowError, RunCancelledError, RunFailedError } from '@ironflow/core';
+import {
+  checkedBy,
+  type EventDefinition,
+  encodeJson,
+  eventNameOf,
+  type InputOf,
+  IronflowError,
+  RunCancelledError,
+  RunFailedError,
+} from '@ironflow/core';
 import { serverUrlFrom, variable } from '../environment.ts';
 import { HttpCaller } from './http-call.ts';
 import type {
   EmitOptions,
   EmitResult,
+  EmitSyncOptions,
   FunctionInfo,
   IronflowClientConfig,
   ListRunsOptions,
@@ -15,6 +25,7 @@ import type {
   RunError,
   RunPage,
   RunStep,
+  SyncResult,
   WorkerInfo,
 } from './types.ts';
 
@@ -53,13 +64,16 @@ export class IronflowClient {
 
   /**
    * Emits an event. When this resolves, the event and the runs that it started are durable.
-   * @throws {ValidationError} when the name or an option is wrong.
+   * @param event - Its name, or what `defineEvent` made: the data is then checked by its schema, and carries its version.
+   * @throws {ValidationError} when the name or an option is wrong; {SchemaValidationError} when the data does not fit.
    */
-  async emit(eventName: string, data?: unknown, options: EmitOptions = {}): Promise<EmitResult> {
+  emit<const D extends EventDefinition>(event: D, data: InputOf<D>, options?: EmitOptions): Promise<EmitResult>;
+  emit(event: string, data?: unknown, options?: EmitOptions): Promise<EmitResult>;
+  async emit(event: string | EventDefinition, data?: unknown, options: EmitOptions = {}): Promise<EmitResult> {
     const answer = await this.#http.call({
       method: 'POST',
       path: '/ironflow.v1.IronflowService/Trigger',
-      body: { event: eventName, data, ...options },
+      body: { ...(await described(event, data)), ...options },
       safe: options.idempotencyKey !== undefined,
     });
     return { eventId: String(answer['eventId'] ?? ''), runIds: (answer['runIds'] ?? []) as string[] };
@@ -75,22 +89,22 @@ export class IronflowClient {
    * @param options.timeout - How long to wait, in milliseconds. Default 30,000.
    * @throws {RunFailedError}, {RunCancelledError}, or {IronflowError} NO_RESULTS when the event starts nothing.
    */
+  emitSync<TOutput = unknown, const D extends EventDefinition = EventDefinition>(
+    event: D,
+    data: InputOf<D>,
+    options?: EmitSyncOptions,
+  ): Promise<SyncResult<TOutput>>;
+  emitSync<TOutput = unknown>(event: string, data?: unknown, options?: EmitSyncOptions): Promise<SyncResult<TOutput>>;
   async emitSync<TOutput = unknown>(
-    eventName: string,
+    event: string | EventDefinition,
     data?: unknown,
-    options: EmitOptions & { readonly timeout?: number | undefined } = {},
-  ): Promise<{
-    readonly runId: string;
-    readonly functionId: string;
-    readonly status: string;
-    readonly output: TOutput;
-    readonly durationMs: number;
-  }> {
+    options: EmitSyncOptions = {},
+  ): Promise<SyncResult<TOutput>> {
     const { timeout = SYNC_TIMEOUT_MS, ...rest } = options;
     const answer = await this.#http.call({
       method: 'POST',
       path: '/ironflow.v1.IronflowService/TriggerSync',
-      body: { event: eventName, data, timeout_ms: timeout, ...rest },
+      body: { ...(await described(event, data)), timeout_ms: timeout, ...rest },
       safe: options.idempotencyKey !== undefined,
       timeoutMs: timeout + 5_000,
     });
@@ -103,7 +117,7 @@ export class IronflowClient {
       durationMs: number;
     }[];
     if (result === undefined) {
-      throw new IronflowError(`Event "${eventName}" started no function. Register one that it triggers.`, {
+      throw new IronflowError(`Event "${eventNameOf(event)}" started no function. Register one that it triggers.`, {
         code: 'NO_RESULTS',
       });
     }
@@ -198,4 +212,18 @@ export class IronflowClient {
   #rpc(method: string, body: unknown): Promise<Readonly<Record<string, unknown>>> {
     return this.#http.call({ method: 'POST', path: `/ironflow.v1.IronflowService/${method}`, body, safe: true });
   }
+}
+
+/** An event as it is sent. Its schema sees what a function would: the data as JSON. */
+async function described(
+  event: string | EventDefinition,
+  data: unknown,
+): Promise<{ readonly event: string; readonly data: unknown; readonly version?: number }> {
+  if (typeof event === 'string') return { event, data };
+  const { name, version, schema } = event;
+  if (schema !== undefined) {
+    const sent: unknown = JSON.parse(encodeJson(data ?? {}, `data of event "${name}"`));
+    await checkedBy(schema, sent, `event "${name}", version ${version}`);
+  }
+  return { event: name, data, version };
 }

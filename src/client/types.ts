@@ -27,6 +27,20 @@ export interface EmitResult {
   readonly runIds: string[];
 }
 
+export interface EmitSyncOptions extends EmitOptions {
+  /** How long to wait, in milliseconds. Default 30,000. */
+  readonly timeout?: number | undefined;
+}
+
+/** What the function that an event started came to, or how far it is when the time was over. */
+export interface SyncResult<TOutput> {
+  readonly runId: string;
+  readonly functionId: string;
+  readonly status: string;
+  readonly output: TOutput;
+  readonly durationMs: number;
+}
+
 export type RunStatus = 'pending' | 'running' | 'waiting' | 'completed' | 'failed' | 'cancelled' | (string & {});
 
 export interface RunError {

@@ -1,6 +1,14 @@
-import { assertSubject, limits, parseDuration, retryPolicyFrom, ValidationError } from '@ironflow/core';
-import type { StandardSchema } from './standard-schema.ts';
-import type { EventDataOf, FunctionConfig, FunctionHandler, IronflowFunction, Trigger } from './types.ts';
+import {
+  assertSubject,
+  eventNameOf,
+  isStandardSchema,
+  limits,
+  parseDuration,
+  retryPolicyFrom,
+  type StandardSchema,
+  ValidationError,
+} from '@ironflow/core';
+import type { EventDataOf, EventOf, FunctionConfig, FunctionHandler, IronflowFunction, Trigger } from './types.ts';
 
 /**
  * Defines a durable function: its handler runs over its history, and every step in it is recorded before the next one starts.
@@ -12,14 +20,23 @@ import type { EventDataOf, FunctionConfig, FunctionHandler, IronflowFunction, Tr
  *   return step.run('send-tips', () => sendTips(event.data.email));
  * });
  */
-export function createFunction<const TSchema extends StandardSchema | undefined = undefined, TOutput = unknown>(
-  config: FunctionConfig<TSchema>,
-  handler: FunctionHandler<EventDataOf<TSchema>, TOutput>,
-): IronflowFunction<EventDataOf<TSchema>, TOutput> {
+export function createFunction<
+  const TSchema extends StandardSchema | undefined = undefined,
+  TOutput = unknown,
+  const TTriggers extends readonly Trigger[] = readonly Trigger[],
+>(
+  config: FunctionConfig<TSchema, TTriggers>,
+  handler: FunctionHandler<EventDataOf<TSchema, TTriggers>, TOutput, EventOf<TSchema, TTriggers>>,
+): IronflowFunction<EventDataOf<TSchema, TTriggers>, TOutput> {
   assertConfig(config);
   if (typeof handler !== 'function')
     throw new ValidationError(`Function "${config.id}" has no handler. Pass it as the second argument.`);
-  return { id: config.id, config: config as FunctionConfig<StandardSchema | undefined>, handler };
+  return {
+    id: config.id,
+    config: config as FunctionConfig<StandardSchema | undefined>,
+    // A job hands it the events that its type says (src/job).
+    handler: handler as unknown as FunctionHandler<EventDataOf<TSchema, TTriggers>, TOutput>,
+  };
 }
 
 /** The same functions under one name, as the reference has them. */
@@ -48,7 +65,7 @@ function assertConfig(config: FunctionConfig<StandardSchema | undefined>): void 
     !(Array.isArray(secrets) && secrets.every((one) => typeof one === 'string' && one !== ''))
   )
     throw refuse('secrets must be an array of names, such as ["STRIPE_SECRET_KEY"].');
-  if (schema !== undefined && typeof schema?.['~standard']?.validate !== 'function') {
+  if (schema !== undefined && !isStandardSchema(schema)) {
     throw new ValidationError(
       `schema of function "${id}" is not a Standard Schema. Use one of zod (3.24 or newer), valibot or arktype.`,
     );
@@ -67,7 +84,8 @@ function assertTriggers(id: string, triggers: unknown): void {
     );
   }
   for (const [i, trigger] of triggers.entries()) {
-    const { event, cron } = (trigger ?? {}) as Trigger;
+    const { cron, ...named } = (trigger ?? {}) as Trigger;
+    const event = named.event === undefined ? undefined : eventNameOf(named.event);
     if (event === undefined && cron === undefined) {
       throw new ValidationError(
         `Trigger ${i} of function "${id}" has neither an event nor a cron schedule. Give it one.`,

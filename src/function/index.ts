@@ -2,7 +2,6 @@ export { codeHashOf } from './code-hash.ts';
 export { createFunction, ironflow } from './create-function.ts';
 export { functionsById } from './functions-by-id.ts';
 export { registrationOf } from './registration.ts';
-export type { SchemaIssue, StandardSchema } from './standard-schema.ts';
 export type {
   ConcurrencyConfig,
   FunctionConfig,

@@ -1,4 +1,4 @@
-import { parseDuration } from '@ironflow/core';
+import { eventNameOf, parseDuration } from '@ironflow/core';
 import type { FunctionRegistration } from '@ironflow/core/wire';
 import type { IronflowFunction } from './types.ts';
 
@@ -11,7 +11,11 @@ export function registrationOf(
     id,
     name: config.name ?? id,
     description: config.description,
-    triggers: config.triggers.map(({ event, expression, cron }) => ({ event, expression, cron })),
+    triggers: config.triggers.map(({ event, expression, cron }) => ({
+      event: event === undefined ? undefined : eventNameOf(event),
+      expression,
+      cron,
+    })),
     retry: config.retry,
     timeoutMs: config.timeout === undefined ? undefined : parseDuration(config.timeout),
     concurrency: config.concurrency,

@@ -1,11 +1,22 @@
-import type { Duration, IronflowEvent, RetryConfig } from '@ironflow/core';
+import type {
+  AnyEventData,
+  DataOf,
+  Duration,
+  EventDefinition,
+  IronflowEvent,
+  RetryConfig,
+  SchemaOutput,
+  StandardSchema,
+} from '@ironflow/core';
 import type { Logger } from '../logger.ts';
-import type { AnyEventData, StepClient } from '../step/index.ts';
-import type { SchemaOutput, StandardSchema } from './standard-schema.ts';
+import type { StepClient } from '../step/index.ts';
 
 export interface Trigger {
-  /** Name of the event, or a pattern: `*` stands for one token between dots, `>` at the end for one or more. */
-  readonly event?: string | undefined;
+  /**
+   * Name of the event, or a pattern: `*` stands for one token between dots, `>` at the end for one or more. Or what
+   * `defineEvent` made: its schema then checks the data and gives it its type.
+   */
+  readonly event?: string | EventDefinition | undefined;
   /** CEL over the event: only events for which it is true start the function. */
   readonly expression?: string | undefined;
   /** Cron schedule; each tick emits `event`. */
@@ -19,15 +30,21 @@ export interface ConcurrencyConfig {
   readonly key?: string | undefined;
 }
 
-/** @typeParam TSchema - Type of `schema`; it gives `event.data` its type. */
-export interface FunctionConfig<TSchema extends StandardSchema | undefined = undefined> {
+/**
+ * @typeParam TSchema - Type of `schema`; it gives `event.data` its type.
+ * @typeParam TTriggers - Type of `triggers`; without a schema, event definitions among them give `event.data` its type.
+ */
+export interface FunctionConfig<
+  TSchema extends StandardSchema | undefined = undefined,
+  TTriggers extends readonly Trigger[] = readonly Trigger[],
+> {
   /** Unique among the functions of an environment. Part of every history: renaming makes another function. */
   readonly id: string;
   /** For people. Default: `id`. */
   readonly name?: string | undefined;
   readonly description?: string | undefined;
   /** What starts it. May be empty: then only `step.invoke` does, or an event named like its id. */
-  readonly triggers: readonly Trigger[];
+  readonly triggers: TTriggers;
   /** When a failed step, or a failed handler, is tried again. Default: 3 attempts, after 1 s, 2 s, at most 5 min. */
   readonly retry?: RetryConfig | undefined;
   /** How long the function may execute without a pause, in milliseconds. Default 600,000. */
@@ -50,8 +67,8 @@ export interface FunctionConfig<TSchema extends StandardSchema | undefined = und
 }
 
 /** What a handler is called with. */
-export interface FunctionContext<TData = AnyEventData> {
-  readonly event: IronflowEvent<TData>;
+export interface FunctionContext<TData = AnyEventData, TEvent = IronflowEvent<TData>> {
+  readonly event: TEvent;
   readonly step: StepClient;
   readonly run: RunInfo;
   readonly secrets: SecretsClient;
@@ -72,8 +89,8 @@ export interface SecretsClient {
   has(name: string): boolean;
 }
 
-export type FunctionHandler<TData = AnyEventData, TOutput = unknown> = (
-  context: FunctionContext<TData>,
+export type FunctionHandler<TData = AnyEventData, TOutput = unknown, TEvent = IronflowEvent<TData>> = (
+  context: FunctionContext<TData, TEvent>,
 ) => TOutput | PromiseLike<TOutput>;
 
 /** A function as `createFunction` makes it; give it to `serve`, `createWorker` or `createTestClient`. */
@@ -83,4 +100,29 @@ export interface IronflowFunction<TData = AnyEventData, TOutput = unknown> {
   readonly handler: FunctionHandler<TData, TOutput>;
 }
 
-export type EventDataOf<TSchema> = TSchema extends StandardSchema ? SchemaOutput<TSchema> : AnyEventData;
+/** What a handler's event is: of the schema's type, else of the types of the trigger's definitions, told apart by name. */
+export type EventOf<TSchema, TTriggers extends readonly Trigger[]> = TSchema extends StandardSchema
+  ? IronflowEvent<SchemaOutput<TSchema>>
+  : DefinitionsOf<TTriggers> extends infer D
+    ? [D] extends [EventDefinition]
+      ? [D] extends [never]
+        ? IronflowEvent<AnyEventData>
+        : IsUnion<D> extends true
+          ? NamedEventOf<D>
+          : IronflowEvent<DataOf<D>>
+      : IronflowEvent<AnyEventData>
+    : never;
+
+export type EventDataOf<TSchema, TTriggers extends readonly Trigger[]> = EventOf<TSchema, TTriggers>['data'];
+
+/** The definitions among the triggers; `undefined` or `string` is in the union when there is another trigger as well. */
+type DefinitionsOf<TTriggers extends readonly Trigger[]> = TTriggers[number] extends infer T
+  ? T extends { readonly event: infer E }
+    ? E
+    : undefined
+  : never;
+
+type NamedEventOf<D> =
+  D extends EventDefinition<infer Name> ? Omit<IronflowEvent<DataOf<D>>, 'name'> & { readonly name: Name } : never;
+
+type IsUnion<T, All = T> = T extends unknown ? ([All] extends [T] ? false : true) : never;

@@ -1,17 +1,12 @@
 // Job: a function, an assignment and a journal brought together. Every transport executes its jobs here.
 
-import {
-  type IronflowEvent,
-  isRetryable,
-  NonRetryableError,
-  parseDuration,
-  SchemaValidationError,
-} from '@ironflow/core';
+import { type EventDefinitionRegistry, type IronflowEvent, parseDuration } from '@ironflow/core';
 import { type Assignment, type Continuation, payloadValue } from '@ironflow/core/wire';
 import { Execution, type Journal, type Outcome, type Turns } from '../execution/index.ts';
-import type { FunctionContext, IronflowFunction, SchemaIssue } from '../function/index.ts';
+import type { FunctionContext, IronflowFunction } from '../function/index.ts';
 import type { Logger } from '../logger.ts';
 import { createStepClient } from '../step/index.ts';
+import { eventReader, startingData } from './event-data.ts';
 import { createSecretsClient } from './secrets.ts';
 
 export { createSecretsClient } from './secrets.ts';
@@ -22,6 +17,8 @@ export interface JobOptions {
   readonly journal: Journal;
   readonly turns: Turns;
   readonly logger: Logger;
+  /** Lifts the data of events to their latest version. */
+  readonly eventDefinitions?: EventDefinitionRegistry | undefined;
   /** See ExecutionOptions. */
   readonly gate?: (() => Promise<void> | undefined) | undefined;
   readonly retries?: 'step' | 'run';
@@ -37,15 +34,28 @@ export interface Job {
 }
 
 /** A function and an assignment brought together. */
-export function createJob({ fn, assignment, journal, turns, logger, gate, retries = 'step', keeps }: JobOptions): Job {
+export function createJob({
+  fn,
+  assignment,
+  journal,
+  turns,
+  logger,
+  eventDefinitions,
+  gate,
+  retries = 'step',
+  keeps,
+}: JobOptions): Job {
   const deadline = new Deadline(turns, gate);
   deadline.set(assignment.timeLeftMs);
   const execution = new Execution({ assignment, journal, turns, retries, keeps, gate: () => deadline.gate() });
   const { stepTimeout } = fn.config;
-  const step = createStepClient(execution, stepTimeout === undefined ? undefined : parseDuration(stepTimeout));
+  const step = createStepClient(execution, {
+    stepTimeoutMs: stepTimeout === undefined ? undefined : parseDuration(stepTimeout),
+    readEvent: eventReader(eventDefinitions),
+  });
   const handler = async () => {
     const context: FunctionContext = {
-      event: await eventFor(fn, assignment),
+      event: await eventFor(fn, assignment, eventDefinitions),
       step,
       run: { id: assignment.runId, functionId: assignment.functionId, attempt: assignment.attempt },
       secrets: createSecretsClient({}),
@@ -73,41 +83,22 @@ function runLogger(logger: Logger, { functionId, runId }: Assignment, execution:
   return { debug: to('debug'), info: to('info'), warn: to('warn'), error: to('error') };
 }
 
-async function eventFor(fn: IronflowFunction, { event }: Assignment): Promise<IronflowEvent> {
+async function eventFor(
+  fn: IronflowFunction,
+  { event }: Assignment,
+  eventDefinitions: EventDefinitionRegistry | undefined,
+): Promise<IronflowEvent> {
+  const { id, name, version } = event;
+  const data = await startingData(fn, { name, version, data: payloadValue(event.data) }, eventDefinitions);
   return {
-    id: event.id,
-    name: event.name,
-    version: event.version,
-    data: (await checkedData(fn, payloadValue(event.data))) as IronflowEvent['data'], // JSON, or what the schema made of it
+    id,
+    name,
+    version,
+    data: data as IronflowEvent['data'], // JSON, or what the schema made of it
     timestamp: new Date(event.timestamp),
     ...(event.source !== undefined && { source: event.source }),
     ...(event.metadata && { metadata: payloadValue(event.metadata) as Readonly<Record<string, unknown>> }), // an object, by the wire
   };
-}
-
-/** The data as the function's schema gives it. @throws {SchemaValidationError} naming each path at fault. */
-async function checkedData(fn: IronflowFunction, data: unknown): Promise<unknown> {
-  const { schema } = fn.config;
-  if (schema === undefined) return data;
-  let result: Awaited<ReturnType<(typeof schema)['~standard']['validate']>>;
-  try {
-    result = await schema['~standard'].validate(data);
-  } catch (error) {
-    if (isRetryable(error)) throw error;
-    throw new NonRetryableError(`The schema of function "${fn.id}" could not be applied: ${String(error)}`, {
-      cause: error,
-    });
-  }
-  if (result.issues === undefined) return result.value;
-  const validationErrors = result.issues.map((issue) => ({ path: pathOf(issue), message: issue.message }));
-  const list = validationErrors.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
-  throw new SchemaValidationError(`The event's data does not fit the schema of function "${fn.id}": ${list}`, {
-    validationErrors,
-  });
-}
-
-function pathOf({ path = [] }: SchemaIssue): string {
-  return path.map((part) => String(typeof part === 'object' ? part.key : part)).join('.');
 }
 
 /** The gate of a job: also shut for good once the engine has given the job to the function's timeout. */

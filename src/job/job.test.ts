@@ -1,8 +1,9 @@
+import type { StandardSchema } from '@ironflow/core';
 import { NotConfiguredError } from '@ironflow/core';
 import type { Assignment, Report } from '@ironflow/core/wire';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { createFunction, type FunctionContext, type IronflowFunction, type StandardSchema } from '../function/index.ts';
+import { createFunction, type FunctionContext, type IronflowFunction } from '../function/index.ts';
 import { type Logger, loggerFrom } from '../logger.ts';
 import { accepted, memoOf, newAssignment, VirtualClock } from '../test-support/index.ts';
 import { createJob, createSecretsClient } from './index.ts';

@@ -8,6 +8,7 @@
 
 import {
   assertJsonDepth,
+  type EventDefinitionRegistry,
   errorCatalogue,
   FunctionNotFoundError,
   IronflowError,
@@ -44,6 +45,8 @@ export interface ServeConfig {
   readonly signingKey?: string | readonly string[] | undefined;
   /** Take requests without looking at their signature. For development. */
   readonly skipVerification?: boolean | undefined;
+  /** Versions of events: what comes in an older one is lifted to the latest before a function sees it. */
+  readonly eventDefinitions?: EventDefinitionRegistry | undefined;
   /** Default: the console, from `IRONFLOW_LOG_LEVEL` up. `false`: none. */
   readonly logger?: Logger | false | undefined;
   /** Put on responses. Default: `IRONFLOW_ENV`, else `default`. */
@@ -81,6 +84,7 @@ class Endpoint {
   readonly #serverUrl: string | undefined;
   readonly #queues = new Map<string, CheckpointQueue>();
   readonly #logger: Logger;
+  readonly #eventDefinitions: EventDefinitionRegistry | undefined;
 
   constructor(config: ServeConfig) {
     this.#functions = functionsById(config.functions);
@@ -91,6 +95,8 @@ class Endpoint {
     this.#environment = config.environment ?? variable('IRONFLOW_ENV') ?? 'default';
     this.#serverUrl = config.serverUrl;
     this.#logger = loggerFrom(config.logger);
+    this.#eventDefinitions = config.eventDefinitions;
+    config.eventDefinitions?.assertComplete();
   }
 
   async answer(request: ServeRequest): Promise<ServeResponse> {
@@ -136,6 +142,7 @@ class Endpoint {
       journal,
       turns: systemTurns,
       logger: this.#logger,
+      eventDefinitions: this.#eventDefinitions,
       retries: checkpoint === undefined ? 'run' : 'step',
     });
     const outcome = await job.run();

@@ -1,13 +1,14 @@
-import type { Duration } from '@ironflow/core';
+import type { Duration, EventDefinition } from '@ironflow/core';
 
 export interface StepOptions {
   /** How long one attempt may take: milliseconds, or text such as `"30s"`. Default: the function's `stepTimeout`, or no limit. */
   readonly timeout?: Duration | undefined;
 }
 
-export interface EventFilter {
-  /** The event's name. */
-  readonly event: string;
+/** @typeParam TEvent - `string`, or the type of an event definition. */
+export interface EventFilter<TEvent extends string | EventDefinition = string | EventDefinition> {
+  /** The event's name, or what `defineEvent` made: its schema then checks the data and gives it its type. */
+  readonly event: TEvent;
   /**
    * Tells events of one name apart. A path, such as `data.requestId`: the event's value there must equal that of the event
    * which started the run. Or a comparison with a literal: `data.requestId == "r1"`. Default: any event of the name.
@@ -31,10 +32,3 @@ export interface ParallelOptions {
    */
   readonly onError?: 'failFast' | 'allSettled' | undefined;
 }
-
-/**
- * Data of an event whose type was not given. It is `any` so that a function without a schema reads it without casts, as the
- * reference has it; give a `schema` or a type argument to have it checked.
- */
-// biome-ignore lint/suspicious/noExplicitAny: the reference's untyped functions read event.data.x
-export type AnyEventData = any;

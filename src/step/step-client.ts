@@ -1,6 +1,8 @@
 import {
   assertSubject,
   type Duration,
+  type EventDefinition,
+  eventNameOf,
   type IronflowEvent,
   limits,
   parseDuration,
@@ -14,20 +16,32 @@ import type { EventFilter, InvokeOptions, ParallelOptions, StepOptions } from '.
 import { runBranches } from './parallel.ts';
 import type { Branch, StepClient } from './types.ts';
 
+/** What an event that was waited for becomes for the function: data of the latest version, and as its definition says. */
+export type ReadEvent = (
+  event: IronflowEvent,
+  definition: EventDefinition | undefined,
+) => IronflowEvent | Promise<IronflowEvent>;
+
+/** What all branches of an execution share. */
+export interface StepSettings {
+  readonly stepTimeoutMs?: number | undefined;
+  readonly readEvent?: ReadEvent | undefined;
+}
+
 /** The steps of one branch of one execution. */
 class ExecutionSteps {
   readonly #execution: Execution;
   readonly #scope: StepScope;
-  readonly #stepTimeoutMs: number | undefined;
+  readonly #settings: StepSettings;
   /** Set when the branch goes no further: its later steps never settle. */
   #stopped = false;
   /** Branches under way. */
   readonly #branches = new Set<ExecutionSteps>();
 
-  constructor(execution: Execution, scope: StepScope, stepTimeoutMs: number | undefined) {
+  constructor(execution: Execution, scope: StepScope, settings: StepSettings) {
     this.#execution = execution;
     this.#scope = scope;
-    this.#stepTimeoutMs = stepTimeoutMs;
+    this.#settings = settings;
   }
 
   run(name: string, body: (context: StepContext) => unknown, options: StepOptions = {}): Promise<unknown> {
@@ -36,7 +50,7 @@ class ExecutionSteps {
         throw new ValidationError(`Step "${name}" has no body. Pass a function as the second argument.`);
       const timeoutMs =
         options.timeout === undefined
-          ? this.#stepTimeoutMs
+          ? this.#settings.stepTimeoutMs
           : parseDuration(options.timeout, `timeout of step "${name}"`);
       return this.#execution.call({ id: this.#nextId(name), name, kind: 'run', body, timeoutMs });
     });
@@ -63,7 +77,9 @@ class ExecutionSteps {
 
   waitForEvent(name: string, filter: EventFilter): Promise<IronflowEvent> {
     return this.#step(name, () => {
-      const event = typeof filter?.event === 'string' ? filter.event.trim() : '';
+      const definition = typeof filter?.event === 'object' ? (filter.event ?? undefined) : undefined;
+      const named = filter?.event == null ? undefined : eventNameOf(filter.event);
+      const event = typeof named === 'string' ? named.trim() : '';
       if (event === '')
         throw new ValidationError(
           `Step "${name}" waits for an event without a name. Give it: { event: "order.approved" }.`,
@@ -76,10 +92,12 @@ class ExecutionSteps {
           ? waitTimeoutMsDefault
           : parseDuration(filter.timeout, `timeout of step "${name}"`);
       const match = filter.match?.trim();
-      return this.#execution.wait(
+      const waited = this.#execution.wait(
         { stepId: this.#nextId(name), name, kind: 'wait_for_event', event, timeoutMs, ...(match && { match }) },
         eventFrom,
       ) as Promise<IronflowEvent>; // eventFrom makes one
+      const { readEvent } = this.#settings;
+      return readEvent === undefined ? waited : waited.then((came) => readEvent(came, definition));
     });
   }
 
@@ -129,7 +147,7 @@ class ExecutionSteps {
         );
       }
       const scoped = branches.map((branch, index) => {
-        const steps = new ExecutionSteps(this.#execution, this.#scope.branch(name, index), this.#stepTimeoutMs);
+        const steps = new ExecutionSteps(this.#execution, this.#scope.branch(name, index), this.#settings);
         return {
           start: () => {
             this.#branches.add(steps);
@@ -209,6 +227,6 @@ function eventFrom(output: unknown): IronflowEvent {
 }
 
 /** The step client of an execution's root. */
-export function createStepClient(execution: Execution, stepTimeoutMs: number | undefined): StepClient {
-  return new ExecutionSteps(execution, StepScope.root(execution.runId), stepTimeoutMs) as unknown as StepClient; // typed by types.ts
+export function createStepClient(execution: Execution, settings: StepSettings = {}): StepClient {
+  return new ExecutionSteps(execution, StepScope.root(execution.runId), settings) as unknown as StepClient; // typed by types.ts
 }

@@ -1,7 +1,7 @@
-import type { Duration, IronflowEvent } from '@ironflow/core';
+import type { AnyEventData, DataOf, Duration, EventDefinition, IronflowEvent } from '@ironflow/core';
 import type { StepContext } from '../execution/index.ts';
 import type { JsonOf } from './json-of.ts';
-import type { AnyEventData, EventFilter, InvokeOptions, ParallelOptions, StepOptions } from './options.ts';
+import type { EventFilter, InvokeOptions, ParallelOptions, StepOptions } from './options.ts';
 
 /** What a function reaches its steps through. Every step's result is durable before its promise settles. */
 export interface StepClient {
@@ -36,10 +36,15 @@ export interface StepClient {
   /**
    * Waits for an event. Events that came after the run's start count, also those that came before this call.
    * @returns the event.
-   * @throws {WaitTimeoutError} when none has come within `timeout` (default 7 days).
+   * @throws {WaitTimeoutError} when none has come within `timeout` (default 7 days); {SchemaValidationError} when one has that
+   *   does not fit the schema of its definition.
    * @example const approval = await step.waitForEvent('approval', { event: 'order.approved', match: 'data.orderId', timeout: '2d' });
    */
-  waitForEvent<TData = AnyEventData>(name: string, filter: EventFilter): Promise<IronflowEvent<TData>>;
+  waitForEvent<const D extends EventDefinition>(
+    name: string,
+    filter: EventFilter<D>,
+  ): Promise<IronflowEvent<DataOf<D>>>;
+  waitForEvent<TData = AnyEventData>(name: string, filter: EventFilter<string>): Promise<IronflowEvent<TData>>;
 
   /**
    * Calls another function and waits for what it returns. The call is a run of its own.

@@ -87,7 +87,7 @@ export async function execute(
     },
     ...options,
   });
-  const step = createStepClient(execution, stepTimeoutMs);
+  const step = createStepClient(execution, { stepTimeoutMs });
   onStart?.(execution);
   let outcome: Outcome | undefined;
   void execution

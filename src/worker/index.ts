@@ -3,7 +3,7 @@
 //   new ──start()──► running ──drain()──► draining ──last job done──► stopped
 //                       └──────────────stop()──────────────────────►
 
-import { IronflowError, limits, ValidationError } from '@ironflow/core';
+import { type EventDefinitionRegistry, IronflowError, limits, ValidationError } from '@ironflow/core';
 import type { LocalEngine } from '@ironflow/core/wire';
 import { serverUrlFrom, variable } from '../environment.ts';
 import { systemTurns } from '../execution/index.ts';
@@ -34,6 +34,8 @@ export interface WorkerConfig {
   readonly transport?: 'polling' | 'streaming' | undefined;
   /** Suspended executions that stay in memory, to go on in place when their wait is met. `false`: none. */
   readonly warmExecutions?: WarmExecutionsConfig | false | undefined;
+  /** Versions of events: what comes in an older one is lifted to the latest before a function sees it. */
+  readonly eventDefinitions?: EventDefinitionRegistry | undefined;
   /** Default: the console, from `IRONFLOW_LOG_LEVEL` up. `false`: none. */
   readonly logger?: Logger | false | undefined;
   /** Default: `IRONFLOW_ENV`, else `default`. */
@@ -106,6 +108,7 @@ class PullWorker implements Worker {
         `This worker has ${config.functions.length} functions; at most ${limits.functionsPerWorkerMax} are allowed. Divide them among several.`,
       );
     }
+    config.eventDefinitions?.assertComplete();
     this.ready = this.#registered.promise;
     this.ready.catch(() => {}); // start() tells of it as well
     this.id = `worker-${systemTurns.now().toString(36)}-${randomText(6)}`;
@@ -114,6 +117,7 @@ class PullWorker implements Worker {
       jobsMax: this.#jobsMax,
       turns: systemTurns,
       logger: this.#logger,
+      eventDefinitions: config.eventDefinitions,
       gate: () => this.#leases.gate(),
       warm: config.warmExecutions === false ? undefined : new WarmExecutions(systemTurns, config.warmExecutions),
     });

@@ -3,6 +3,7 @@
 //   J2. A job leaves when its execution is over or suspended, however that was.
 //   J3. A job that continues an execution which is not here any more is asked for whole, and executed from its history.
 
+import type { EventDefinitionRegistry } from '@ironflow/core';
 import { type Assignment, isContinuation, type JobOffer, type Resolution } from '@ironflow/core/wire';
 import type { Journal, Outcome, Turns } from '../execution/index.ts';
 import type { IronflowFunction } from '../function/index.ts';
@@ -15,6 +16,8 @@ export interface JobPoolOptions {
   readonly jobsMax: number;
   readonly turns: Turns;
   readonly logger: Logger;
+  /** See JobOptions. */
+  readonly eventDefinitions?: EventDefinitionRegistry | undefined;
   /** See ExecutionOptions. */
   readonly gate?: () => Promise<void> | undefined;
   /** Keeps suspended executions. Without it none is kept. */
@@ -151,9 +154,11 @@ export class JobPool {
   }
 
   #create(fn: IronflowFunction, assignment: Assignment, { source: journal, retries }: PooledJob): Job {
-    const { turns, logger, gate, warm } = this.#options;
+    const { turns, logger, eventDefinitions, gate, warm } = this.#options;
     const keeps = warm && (() => !this.#closed && warm.takes(job.execution.length));
-    const job: Job = createJob({ fn, assignment, journal, turns, logger, gate, retries, keeps });
+    const job: Job = createJob({
+      ...{ fn, assignment, journal, turns, logger, eventDefinitions, gate, retries, keeps },
+    });
     return job;
   }
 
