@@ -61,6 +61,9 @@ export const errorCatalogue = {
   WORKER_LOST_JOB: entry(false, 502),
   STREAMING_NOT_SUPPORTED: entry(false, 501),
   NO_RESULTS: entry(false, 404),
+  // Secrets.
+  SECRET_NOT_FOUND: entry(false, 404),
+  SECRET_IN_NAME: entry(false, 400),
   // The engine's own start.
   STORE_LOCKED: entry(false, 500),
   STORE_NEWER: entry(false, 500),

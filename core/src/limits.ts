@@ -33,6 +33,9 @@ export const limits = {
   functionsPerWorkerMax: 1_000,
   /** Jobs one worker may hold. */
   jobsPerWorkerMax: 10_000,
+  /** Characters of a secret's value at least: a shorter one would be found in what has nothing to do with it. And bytes at most. */
+  secretLengthMin: 8,
+  secretBytesMax: 65_536,
   /** Rows of one page of a listing; and what a listing gives when not told. */
   pageSizeMax: 1_000,
   pageSizeDefault: 50,

@@ -5,7 +5,7 @@ import { createClient, createWorker } from '../../src/index.ts';
 import { createEngine, type EmbeddedEngine } from '../src/main.ts';
 import { startPostgres, type TestPostgres } from '../src/test-support/postgres.ts';
 import { type BehaviourHarness, describeBehaviour } from './suite.ts';
-import { Workers } from './transports.ts';
+import { secretKeys, setSecret, Workers } from './transports.ts';
 
 let server: TestPostgres;
 beforeAll(async () => {
@@ -16,7 +16,7 @@ afterAll(() => server.stop());
 async function openTwo(): Promise<{ readonly engines: readonly EmbeddedEngine[]; close(): Promise<void> }> {
   const schema = server.freshSchema();
   const store = `${server.url}?schema=${schema}` as `postgres://${string}`;
-  const engines = await Promise.all([createEngine({ store }), createEngine({ store })]);
+  const engines = await Promise.all([createEngine({ store, secretKeys }), createEngine({ store, secretKeys })]);
   return {
     engines,
     async close() {
@@ -31,10 +31,13 @@ async function openPulling(transport: 'polling' | 'streaming'): Promise<Behaviou
   const [first, second] = engines;
   if (first === undefined || second === undefined) throw new Error('two engines were asked for');
   const [{ url }, other] = await Promise.all([first.listen({ port: 0 }), second.listen({ port: 0 })]);
-  const workers = new Workers((functions) => createWorker({ functions, serverUrl: url, transport, logger: false }));
+  const workers = new Workers((functions, options) =>
+    createWorker({ ...options, functions, serverUrl: url, transport, logger: false }),
+  );
   return {
     client: createClient({ serverUrl: other.url }),
-    provide: (functions) => workers.provide(functions),
+    setSecret: (name, value) => setSecret(second, name, value),
+    provide: (functions, options) => workers.provide(functions, options),
     close: () => workers.stop().then(close),
   };
 }
@@ -43,10 +46,13 @@ async function openInProcess(): Promise<BehaviourHarness> {
   const { engines, close } = await openTwo();
   const [first, second] = engines;
   if (first === undefined || second === undefined) throw new Error('two engines were asked for');
-  const workers = new Workers((functions) => createWorker({ functions, engine: first, logger: false }));
+  const workers = new Workers((functions, options) =>
+    createWorker({ ...options, functions, engine: first, logger: false }),
+  );
   return {
     client: createClient({ engine: second }),
-    provide: (functions) => workers.provide(functions),
+    setSecret: (name, value) => setSecret(second, name, value),
+    provide: (functions, options) => workers.provide(functions, options),
     close: () => workers.stop().then(close),
   };
 }

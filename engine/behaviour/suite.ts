@@ -15,6 +15,7 @@ export interface BehaviourHarness {
   readonly client: IronflowClient;
   /** Makes functions available to the engine, by the transport under test. */
   provide(functions: readonly IronflowFunction[], options?: ProvideOptions): Promise<void>;
+  setSecret(name: string, value: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -361,6 +362,65 @@ export function describeBehaviour(transport: string, open: () => Promise<Behavio
         code: 'SCHEMA_VALIDATION',
         details: { validationErrors: [{ path: 'amount' }, { path: 'currency' }] },
       });
+    });
+
+    test('declared secrets reach the function, others do not, and their values are nowhere in what it leaves', async () => {
+      await harness.setSecret('SHOP_KEY', 'key-of-the-shop-1');
+      await harness.setSecret('OTHER_KEY', 'key-of-another-1');
+      const seen: string[] = [];
+      const child = define(async ({ event }) => event.data, { triggers: [] });
+      const fn = define(
+        async ({ step, secrets }) => {
+          seen.push(secrets.get('SHOP_KEY'));
+          const key = await step.run('leak', () => ({ url: `https://x.test/?k=${secrets.get('SHOP_KEY')}` }));
+          const handedOn = await step.invoke<{ key: string }>(child.id, { key: secrets.get('SHOP_KEY') });
+          const caught = await step
+            .run('fail', () => {
+              throw new NonRetryableError(`bad key ${secrets.get('SHOP_KEY')}`);
+            })
+            .catch((error: Error) => error.message);
+          await step.sleep('nap', 10);
+          const kept = [secrets.has('OTHER_KEY'), secrets.has('MISSING')];
+          return { key, handedOn, caught, kept, again: secrets.get('SHOP_KEY') };
+        },
+        { secrets: ['SHOP_KEY', 'MISSING'] },
+      );
+      await harness.provide([child, fn]);
+      expect(await finish(await start(fn))).toMatchObject({
+        status: 'completed',
+        output: {
+          key: { url: 'https://x.test/?k=***' },
+          handedOn: { key: '***' },
+          caught: 'bad key ***',
+          kept: [false, false],
+          again: '***',
+        },
+      });
+      expect(new Set(seen)).toEqual(new Set(['key-of-the-shop-1']));
+
+      await harness.setSecret('SHOP_KEY', 'key-of-the-shop-2');
+      const failing = define(
+        async ({ secrets }) => {
+          throw new NonRetryableError(`${secrets.get('SHOP_KEY').length} key-of-the-shop-1 ${secrets.get('SHOP_KEY')}`);
+        },
+        { secrets: ['SHOP_KEY'] },
+      );
+      expect(await execute(failing)).toMatchObject({ status: 'failed', error: { message: '17 *** ***' } });
+    });
+
+    test('a step whose name has a secret in it fails its run, and says so without the value', async () => {
+      await harness.setSecret('NAME_KEY', 'key-in-a-name');
+      const fn = define(async ({ step, secrets }) => step.run(`pay with ${secrets.get('NAME_KEY')}`, () => 1), {
+        secrets: ['NAME_KEY'],
+      });
+      const run = await execute(fn);
+      expect(run).toMatchObject({ status: 'failed', error: { code: 'SECRET_IN_NAME' } });
+      expect(JSON.stringify(run)).not.toContain('key-in-a-name');
+    });
+
+    test('a secret that was never set is an error that says what to do', async () => {
+      const fn = define(async ({ secrets }) => secrets.get('NEVER_SET'), { secrets: ['NEVER_SET'] });
+      expect(await execute(fn)).toMatchObject({ status: 'failed', error: { code: 'NOT_CONFIGURED' } });
     });
 
     test('an event that no upcaster leads on from fails its run, for good', async () => {

@@ -26,7 +26,11 @@ interface OpenEngine {
 async function openEngine(): Promise<OpenEngine> {
   const directory = temporaryDirectory();
   const { port } = await freePort();
-  const engine = await createEngine({ dataDir: directory.path, push: { publicUrl: `http://localhost:${port}` } });
+  const engine = await createEngine({
+    dataDir: directory.path,
+    secretKeys,
+    push: { publicUrl: `http://localhost:${port}` },
+  });
   const { url } = await engine.listen({ port });
   return {
     engine,
@@ -36,6 +40,19 @@ async function openEngine(): Promise<OpenEngine> {
       directory.remove();
     },
   };
+}
+
+/** What engines of tests seal secrets with. */
+export const secretKeys = [Buffer.alloc(32, 'ironflow').toString('base64')];
+
+/** Sets a secret as the command-line does. */
+export async function setSecret(engine: EmbeddedEngine, name: string, value: string): Promise<void> {
+  const { status } = await engine.fetch('/api/v1/secrets', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ name, value }),
+  });
+  if (status >= 300) throw new Error(`the secret was not set: ${status}`);
 }
 
 /** A worker for each set of functions, which the engine knows before it is used. */
@@ -66,41 +83,45 @@ export async function openInProcess(warmExecutions?: WarmExecutionsConfig | fals
   );
   return {
     client: createClient({ engine }),
+    setSecret: (name, value) => setSecret(engine, name, value),
     provide: (functions, options) => workers.provide(functions, options),
     close: () => workers.stop().then(close),
   };
 }
 
 export async function openPolling(warmExecutions?: WarmExecutionsConfig | false): Promise<BehaviourHarness> {
-  const { url, close } = await openEngine();
+  const { engine, url, close } = await openEngine();
   const workers = new Workers((functions, options) =>
     createWorker({ ...options, functions, serverUrl: url, warmExecutions, logger: false }),
   );
   return {
     client: createClient({ serverUrl: url }),
+    setSecret: (name, value) => setSecret(engine, name, value),
     provide: (functions, options) => workers.provide(functions, options),
     close: () => workers.stop().then(close),
   };
 }
 
 export async function openStreaming(warmExecutions?: WarmExecutionsConfig | false): Promise<BehaviourHarness> {
-  const { url, close } = await openEngine();
+  const { engine, url, close } = await openEngine();
   const workers = new Workers((functions, options) =>
     createStreamingWorker({ ...options, functions, serverUrl: url, warmExecutions, logger: false }),
   );
   return {
     client: createClient({ serverUrl: url }),
+    setSecret: (name, value) => setSecret(engine, name, value),
     provide: (functions, options) => workers.provide(functions, options),
     close: () => workers.stop().then(close),
   };
 }
 
 export async function openPush(): Promise<BehaviourHarness> {
-  const { url, close } = await openEngine();
+  const { engine, url, close } = await openEngine();
   const client = createClient({ serverUrl: url });
   const servers: ReturnType<typeof createServer>[] = [];
   return {
     client,
+    setSecret: (name, value) => setSecret(engine, name, value),
     async provide(functions, options) {
       const handler = serve({ ...options, functions, logger: false, skipVerification: true });
       const server = createServer((request, response) => void handler(request, response));

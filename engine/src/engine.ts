@@ -5,16 +5,17 @@
 //   E1. What a command asks to happen outside (`Outside`) happens here, after its commit.
 //   E2. close() stops taking work, lets what is under way be stored, and leaves leases for the next engine to take up.
 
-import { IronflowError } from '@ironflow/core';
-import type {
-  Assignment,
-  Capability,
-  FunctionDefinition,
-  JobHandlers,
-  Report,
-  ReportAnswer,
-  WorkerHello,
-  WorkerLine,
+import { IronflowError, ValidationError } from '@ironflow/core';
+import {
+  type Assignment,
+  type Capability,
+  type FunctionDefinition,
+  type JobHandlers,
+  type Report,
+  type ReportAnswer,
+  redactedFailure,
+  type WorkerHello,
+  type WorkerLine,
 } from '@ironflow/core/wire';
 import { Membership } from './cluster/membership.ts';
 import { type LoopName, News, type NewsItem } from './cluster/news.ts';
@@ -32,6 +33,8 @@ import {
   report,
 } from './commands/report.ts';
 import { retryOrFailRun } from './commands/retry-run.ts';
+import { SecretVault } from './commands/secret-vault.ts';
+import { declaresNone, redactorOf, removeSecret, resealSecret, secretsOf, setSecret } from './commands/secrets.ts';
 import { Dispatcher } from './dispatch/index.ts';
 import type { LineHandlers } from './dispatch/line-channel.ts';
 
@@ -45,12 +48,13 @@ import { type Command, GroupCommit, type GroupCommitStats } from './group-commit
 import { fieldsWithoutEffect } from './kernel/function-definition.ts';
 import { type Refusal, refuseReport } from './kernel/lease.ts';
 import { isEnded, parseJobId } from './kernel/run.ts';
+import type { SecretView } from './kernel/secret-view.ts';
 import { EventMatcher } from './loops/event-matcher.ts';
 import { Loops } from './loops/index.ts';
 import type { Clock, Timer } from './ports/clock.ts';
 import type { Ids } from './ports/ids.ts';
 import type { Logger } from './ports/logger.ts';
-import { loadAssignment } from './queries/assignment.ts';
+import { createSecretBox, secretKeyFrom } from './ports/secret-box.ts';
 import { type FunctionView, listFunctions, listWorkers, type WorkerView } from './queries/registry.ts';
 import {
   type AttemptView,
@@ -65,8 +69,9 @@ import {
   runView,
   type StepView,
 } from './queries/runs.ts';
+import { listSecrets } from './queries/secrets.ts';
 import type { Store } from './store/port.ts';
-import { functions, type RunRow, registries, runs, sessions } from './store/tables.ts';
+import { functions, type RunRow, registries, runs, secrets, sessions } from './store/tables.ts';
 
 /** How often an engine looks for what other engines did and no news told of, in milliseconds. */
 const SLOW_LOOK_MS = 5_000;
@@ -87,6 +92,8 @@ export interface EngineSettings {
   /** How long an idempotency key is remembered, in milliseconds. Default: 7 days. */
   readonly idempotencyRetentionMs?: number | undefined;
   readonly push?: PushSettings | undefined;
+  /** Keys that secrets are sealed with, 32 bytes each in base64 or hex: the first seals, all open. Default: none, and no secrets. */
+  readonly secretKeys?: readonly string[] | undefined;
 }
 
 /** A worker's stream, as the engine sees it. */
@@ -163,6 +170,7 @@ export class Engine {
     this.#commit = new GroupCommit({ store, clock, ids, onOutcomeUnknown: () => this.#lookAgain() });
     this.#ports = {
       functions: new FunctionCatalog(),
+      secrets: new SecretVault(createSecretBox((settings.secretKeys ?? []).map(secretKey))),
       outside: this.#outside(),
       settings: { idempotencyRetentionMs: settings.idempotencyRetentionMs ?? 7 * 86_400_000 },
     };
@@ -199,6 +207,10 @@ export class Engine {
           const definition = await this.#ports.functions.version(tx, env, functionId, version);
           return definition?.timeoutMs ?? 0;
         }),
+      secrets: (run) =>
+        declaresNone(run, this.#ports)
+          ? undefined
+          : this.#run('secretsOf', undefined, (tx) => secretsOf(tx, run, this.#ports)),
       sessionGuard: async (sessionId) => {
         const [session] = await store.get(sessions, [[sessionId]]);
         if (session === null || session === undefined || session.row.expired) return undefined;
@@ -241,7 +253,9 @@ export class Engine {
           const run = await tx.get(runs, [assignment.runId]);
           const claim = { sessionId, fence: assignment.fence, token: assignment.leaseToken };
           if (run === null || refuseReport(run, claim) !== undefined) return;
-          await retryOrFailRun(tx, run, error, this.#ports, false);
+          const redactor = await redactorOf(tx, run, this.#ports);
+          const told = redactor === undefined ? error : redactedFailure(error, redactor);
+          await retryOrFailRun(tx, run, told, this.#ports, false);
         }),
       handBack: (sessionId, { jobId }) => this.#sessions.releaseJob(jobId, sessionId, { reason: 'returned' }),
     });
@@ -249,6 +263,7 @@ export class Engine {
 
   /** Takes up what earlier engines left, and begins to work. */
   async start(): Promise<void> {
+    await this.#resealSecrets();
     const shared = !this.store.exclusive;
     if (shared) {
       this.#news.start();
@@ -325,6 +340,27 @@ export class Engine {
 
   emit(input: EmitInput): Promise<EmitResult> {
     return this.#run('emit', undefined, (tx) => emit(tx, input, this.#ports));
+  }
+
+  // ── secrets ──
+
+  /** Gives a secret a value. @throws {IronflowError} NOT_CONFIGURED when this engine has no key. */
+  setSecret(
+    env: string,
+    name: string,
+    value: string,
+  ): Promise<{ readonly secret: SecretView; readonly created: boolean }> {
+    return this.#run('setSecret', `secret ${env} ${name}`, (tx) => setSecret(tx, { env, name, value }, this.#ports));
+  }
+
+  /** @returns false when there is no such secret. */
+  removeSecret(env: string, name: string): Promise<boolean> {
+    return this.#run('removeSecret', `secret ${env} ${name}`, (tx) => removeSecret(tx, { env, name }, this.#ports));
+  }
+
+  /** The secrets that there are, without their values. */
+  listSecrets(env: string): Promise<SecretView[]> {
+    return listSecrets(this.store, env);
   }
 
   // ── runs ──
@@ -459,7 +495,7 @@ export class Engine {
     const [run] = job === undefined ? [] : await this.store.get(runs, [[job.runId]]);
     if (job === undefined || run === null || run === undefined) return undefined;
     if (refuseReport(run.row, { sessionId, fence: job.fence, token: '' }) !== undefined) return undefined;
-    return loadAssignment(this.store, run.row, undefined, this.clock.now());
+    return this.#dispatcher.whole(run.row);
   }
 
   /** Stores what a worker, or a push endpoint with its request open, says of a job. */
@@ -671,6 +707,26 @@ export class Engine {
     };
   }
 
+  /**
+   * Brings all that is sealed under the first key, so that a key which is no longer first can be taken away.
+   * @throws {IronflowError} NOT_CONFIGURED when a key is missing: functions would run without what they declare.
+   */
+  async #resealSecrets(): Promise<void> {
+    const { box } = this.#ports.secrets;
+    const rows = await this.store.scan({ table: secrets, limit: Number.MAX_SAFE_INTEGER });
+    for (const { row } of rows) {
+      if (row.keyId === box.keyId) continue;
+      if (!box.has(row.keyId)) {
+        throw new IronflowError(
+          `Secret "${row.name}" of environment "${row.env}" is sealed with key ${row.keyId}, which IRONFLOW_SECRET_KEY does not have. ` +
+            'Add that key behind the new one, separated by a comma.',
+          { code: 'NOT_CONFIGURED', details: { secret: row.name, keyId: row.keyId } },
+        );
+      }
+      await this.#run('resealSecret', undefined, (tx) => resealSecret(tx, row, this.#ports));
+    }
+  }
+
   #functionsChanged(env: string): void {
     this.#matcher.environmentChanged(env);
     this.#inBackground('push endpoints were not brought up to date', this.#syncPush(env));
@@ -699,4 +755,12 @@ export class Engine {
       .filter(({ definition }) => definition.mode === 'push');
     await this.#push.sync(env, served);
   }
+}
+
+function secretKey(text: string, index: number): Uint8Array {
+  const key = secretKeyFrom(text);
+  if (key !== undefined) return key;
+  throw new ValidationError(
+    `Key ${index + 1} of IRONFLOW_SECRET_KEY is not 32 bytes in base64 or hex. Make one: openssl rand -base64 32`,
+  );
 }

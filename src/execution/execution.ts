@@ -13,7 +13,14 @@
 //   X6. One that is kept goes on as if it had never stopped. Code that moves by itself while it is suspended spoils it: then the
 //       run is replayed, as it would be elsewhere.
 
-import { isRetryable, LimitError, limits, NonDeterministicError, StepTimeoutError } from '@ironflow/core';
+import {
+  isRetryable,
+  LimitError,
+  limits,
+  NonDeterministicError,
+  type Redactor,
+  StepTimeoutError,
+} from '@ironflow/core';
 import {
   type Assignment,
   type Continuation,
@@ -27,6 +34,8 @@ import {
   type Report,
   type ReportAnswer,
   type Resolution,
+  redactedFailure,
+  redactedPayload,
   type StepKind,
   type StepRecord,
   type WaitRequest,
@@ -68,6 +77,8 @@ export interface ExecutionOptions {
   readonly retries?: 'step' | 'run';
   /** Whether the execution may stay in memory when it is suspended. Default: it may not. */
   readonly keeps?: (() => boolean) | undefined;
+  /** Takes the values of secrets out of all that is recorded: what a step gives back is the same now and on replay. */
+  readonly redactor?: Redactor | undefined;
 }
 
 export interface BodyCall {
@@ -114,6 +125,7 @@ export class Execution {
   readonly #turns: Turns;
   readonly #gate: () => Promise<void> | undefined;
   readonly #retries: 'step' | 'run';
+  readonly #redactor: Redactor | undefined;
   readonly #history: History;
   readonly #attempts: Map<string, number>;
   readonly #openWaits: Map<string, OpenWait['kind']>;
@@ -141,13 +153,22 @@ export class Execution {
   #atRest = false;
   #cancelRest: (() => void) | undefined;
 
-  constructor({ assignment, journal, turns, gate = open, retries = 'step', keeps = never }: ExecutionOptions) {
+  constructor({
+    assignment,
+    journal,
+    turns,
+    gate = open,
+    retries = 'step',
+    keeps = never,
+    redactor,
+  }: ExecutionOptions) {
     this.#keeps = keeps;
     this.#length = lengthOf(assignment);
     this.#assignment = assignment;
     this.#journal = journal;
     this.#turns = turns;
     this.#retries = retries;
+    this.#redactor = redactor;
     this.#gate = gate;
     this.#history = new History(assignment.memo, (callback) => turns.soon(callback));
     this.#attempts = new Map(assignment.attempts.map(({ stepId, attempt }) => [stepId, attempt]));
@@ -221,7 +242,7 @@ export class Execution {
       const settle = (entry: MemoEntry) => settleWith(entry, resolve, reject, toValue);
       this.#park({ id, name, settle, retry: undefined });
       if (open !== undefined) return;
-      this.#waits.push({ ...request, wake: this.#seenWakes, sequence: ++this.#sequence });
+      this.#waits.push({ ...this.#withoutSecrets(request), wake: this.#seenWakes, sequence: ++this.#sequence });
       this.#touch();
     });
   }
@@ -316,10 +337,10 @@ export class Execution {
         cancelTimeout = this.#turns.after(timeoutMs, () => timeout.reject(timeoutError(name, timeoutMs)));
         ending = Promise.race([ending, timeout.promise]);
       }
-      return { status: 'completed', output: payloadFrom(await ending, `output of step "${name}"`) };
+      return { status: 'completed', output: this.#payload(await ending, `output of step "${name}"`) };
     } catch (error) {
       context.abort(error);
-      return { status: 'failed', error: failureFrom(error) };
+      return { status: 'failed', error: this.#failure(error) };
     } finally {
       cancelTimeout?.();
       context.release();
@@ -507,7 +528,7 @@ export class Execution {
     this.#spoilt ||= this.#asleep;
     if (this.#end !== undefined || this.#asleep) return;
     try {
-      this.#end = { status: 'completed', output: payloadFrom(value, 'output of the function') };
+      this.#end = { status: 'completed', output: this.#payload(value, 'output of the function') };
     } catch (error) {
       this.#end = { status: 'failed', error: failureFrom(error) };
     }
@@ -517,7 +538,7 @@ export class Execution {
   #handlerThrew(error: unknown): void {
     this.#spoilt ||= this.#asleep;
     if (this.#asleep) return;
-    this.#end ??= { status: 'failed', error: failureFrom(error) };
+    this.#end ??= { status: 'failed', error: this.#failure(error) };
     this.#touch();
   }
 
@@ -542,6 +563,21 @@ export class Execution {
   }
 
   // ── parts ──
+
+  #payload(value: unknown, what: string): Payload {
+    const payload = payloadFrom(value, what);
+    return this.#redactor === undefined ? payload : redactedPayload(payload, this.#redactor);
+  }
+
+  #failure(error: unknown): Failure {
+    const failure = failureFrom(error);
+    return this.#redactor === undefined ? failure : redactedFailure(failure, this.#redactor);
+  }
+
+  #withoutSecrets(request: WaitFields): WaitFields {
+    if (this.#redactor === undefined || !('input' in request)) return request;
+    return { ...request, input: redactedPayload(request.input, this.#redactor) };
+  }
 
   #promise(start: (resolve: (value: unknown) => void, reject: (error: unknown) => void) => void): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();

@@ -1,6 +1,12 @@
 // Job: a function, an assignment and a journal brought together. Every transport executes its jobs here.
 
-import { type EventDefinitionRegistry, type IronflowEvent, parseDuration } from '@ironflow/core';
+import {
+  createRedactor,
+  type EventDefinitionRegistry,
+  type IronflowEvent,
+  parseDuration,
+  type Redactor,
+} from '@ironflow/core';
 import { type Assignment, type Continuation, payloadValue } from '@ironflow/core/wire';
 import { Execution, type Journal, type Outcome, type Turns } from '../execution/index.ts';
 import type { FunctionContext, IronflowFunction } from '../function/index.ts';
@@ -47,7 +53,14 @@ export function createJob({
 }: JobOptions): Job {
   const deadline = new Deadline(turns, gate);
   deadline.set(assignment.timeLeftMs);
-  const execution = new Execution({ assignment, journal, turns, retries, keeps, gate: () => deadline.gate() });
+  const { secrets = {} } = assignment;
+  const redactor = createRedactor(Object.values(secrets));
+  const execution = new Execution({
+    ...{ assignment, journal, turns, retries, redactor },
+    // A secret that is given another value while the run waits is to be that one afterwards, as on replay.
+    keeps: assignment.secrets === undefined ? keeps : undefined,
+    gate: () => deadline.gate(),
+  });
   const { stepTimeout } = fn.config;
   const step = createStepClient(execution, {
     stepTimeoutMs: stepTimeout === undefined ? undefined : parseDuration(stepTimeout),
@@ -58,8 +71,8 @@ export function createJob({
       event: await eventFor(fn, assignment, eventDefinitions),
       step,
       run: { id: assignment.runId, functionId: assignment.functionId, attempt: assignment.attempt },
-      secrets: createSecretsClient({}),
-      logger: runLogger(logger, assignment, execution),
+      secrets: createSecretsClient(secrets),
+      logger: runLogger(logger, assignment, execution, redactor),
     };
     return fn.handler(context);
   };
@@ -73,12 +86,23 @@ export function createJob({
   };
 }
 
-/** The handler's logger: says which run writes, and nothing while the function comes through what it wrote of before. */
-function runLogger(logger: Logger, { functionId, runId }: Assignment, execution: Execution): Logger {
+/**
+ * The handler's logger: says which run writes, and nothing while the function comes through what it wrote of before. Values of
+ * secrets are not written.
+ */
+function runLogger(
+  logger: Logger,
+  { functionId, runId }: Assignment,
+  execution: Execution,
+  redactor: Redactor | undefined,
+): Logger {
   const to =
     (level: keyof Logger): Logger['info'] =>
     (message, ...args) => {
-      if (!execution.isReplaying) logger[level](`${functionId} ${runId}: ${message}`, ...args);
+      if (execution.isReplaying) return;
+      const line = [`${functionId} ${runId}: ${message}`, ...args] as const;
+      if (redactor === undefined) logger[level](...line);
+      else logger[level](redactor.text(line[0]), ...args.map((arg) => redactor.value(arg)));
     };
   return { debug: to('debug'), info: to('info'), warn: to('warn'), error: to('error') };
 }

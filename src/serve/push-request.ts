@@ -37,6 +37,7 @@ const requestSchema = z.object({
     )
     .nullish(),
   resume: z.object({ step_id: z.string(), type: z.string(), data: z.unknown().optional() }).nullish(),
+  secrets: z.record(z.string(), z.string()).nullish(),
   checkpoint: z.object({ url: z.url(), worker_id: z.string().min(1) }).optional(),
   job: z.unknown().optional(),
 });
@@ -92,6 +93,7 @@ export function pushRequestFrom(input: unknown): PushRequest {
       sequence: memo.length,
       fence: 0,
       leaseToken: '',
+      ...(request.secrets && { secrets: request.secrets }),
     },
   };
 }

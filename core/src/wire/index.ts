@@ -4,4 +4,5 @@ export * from './job.ts';
 export * from './job-json.ts';
 export * from './local-engine.ts';
 export * from './parse.ts';
+export * from './secret.ts';
 export * from './worker.ts';

@@ -64,7 +64,7 @@ export function assignmentToJson(assignment: Assignment, conversational: boolean
     step_sequence_base: assignment.sequence,
     execution_seq: assignment.fence,
     lease_token: assignment.leaseToken,
-    context: {},
+    context: assignment.secrets === undefined ? {} : { secrets: assignment.secrets },
   };
   if (!conversational) {
     return object(base, {
@@ -357,6 +357,7 @@ const assignmentSchema = z.object({
   execution_seq: count.default(0),
   lease_token: z.string().default(''),
   time_left_ms: z.number().optional(),
+  context: z.object({ secrets: z.record(z.string(), z.string()).nullish() }).nullish(),
 });
 
 /** Reads an assignment as any engine of the contract sends it. @throws {ValidationError} */
@@ -379,6 +380,7 @@ export function assignmentFromJson(input: unknown): Assignment {
     fence: wire.execution_seq,
     leaseToken: wire.lease_token,
     ...(wire.time_left_ms !== undefined && { timeLeftMs: wire.time_left_ms }),
+    ...(wire.context?.secrets && { secrets: wire.context.secrets }),
   };
 }
 

@@ -1,6 +1,7 @@
 // What passes between a worker and the engine while a job runs, whatever carries it. A transport translates to and from these.
 
 import { decodeJson, encodeJson, type Json, type JsonText } from '../json.ts';
+import type { Redactor } from '../redaction.ts';
 
 /** JSON on its way: as text, or already parsed by the transport that read it. Parsed or written at most once. */
 export type Payload = { readonly text: JsonText } | { readonly value: Json };
@@ -83,6 +84,8 @@ export interface Assignment {
   readonly leaseToken: string;
   /** What is left of the function's timeout, in milliseconds; undefined where the engine does not say. */
   readonly timeLeftMs?: number | undefined;
+  /** Values of the secrets that the function declares, as far as there are any; absent when it declares none. */
+  readonly secrets?: Readonly<Record<string, string>> | undefined;
 }
 
 /**
@@ -208,3 +211,15 @@ export const capabilities = ['steps', 'memo-failures', 'batch'] as const;
  */
 export const streamCapabilities = ['steps', 'memo-failures', 'frames'] as const;
 export type Capability = (typeof capabilities)[number] | (typeof streamCapabilities)[number];
+
+/** The payload with *** in the place of secrets. */
+export function redactedPayload(payload: Payload, redactor: Redactor): Payload {
+  const text = payloadText(payload);
+  const redacted = redactor.json(text);
+  return redacted === text ? payload : { text: redacted };
+}
+
+/** The failure with *** in the place of secrets, wherever in it they are. */
+export function redactedFailure(failure: Failure, redactor: Redactor): Failure {
+  return JSON.parse(redactor.json(encodeJson(failure, 'error'))) as Failure; // as it was, but for text
+}

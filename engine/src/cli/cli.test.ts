@@ -232,3 +232,71 @@ describe('ironflow doctor', () => {
     });
   });
 });
+
+describe('ironflow secret', () => {
+  const secretKey = Buffer.alloc(32, 'k').toString('base64');
+  const serving = async (env: NodeJS.ProcessEnv) => {
+    const server = run(['serve', '--port', '0', '--data', join(directory(), 'data')], env);
+    return urlIn(await server.printed(READY));
+  };
+  const secret = async (args: readonly string[], input = '', env: NodeJS.ProcessEnv = {}) => {
+    const program = run(['secret', ...args], env);
+    program.child.stdin?.end(input);
+    return program.exited;
+  };
+
+  test('sets, lists and removes, and shows no value', async () => {
+    const url = await serving({ IRONFLOW_SECRET_KEY: secretKey });
+    const at = { IRONFLOW_SERVER_URL: url };
+    expect(await secret(['set', 'STRIPE_KEY'], 'sk_live_0123\n', at)).toMatchObject({
+      code: 0,
+      out: 'STRIPE_KEY is set: revision 1.\n',
+    });
+    expect(await secret(['set', 'STRIPE_KEY'], 'sk_live_4567', at)).toMatchObject({
+      out: expect.stringMatching(/revision 2/),
+    });
+    const listed = await secret(['list', '--url', url, '--json']);
+    expect(JSON.parse(listed.out)).toMatchObject([{ name: 'STRIPE_KEY', revision: 2 }]);
+    expect((await secret(['list'], '', at)).out).toMatch(/^STRIPE_KEY {2}revision 2, set /);
+    expect(await secret(['list', '--env', 'staging'], '', at)).toMatchObject({ out: 'There are no secrets.\n' });
+    expect(await secret(['rm', 'STRIPE_KEY'], '', at)).toMatchObject({ code: 0, out: 'STRIPE_KEY is removed.\n' });
+    expect(await secret(['rm', 'STRIPE_KEY'], '', at)).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/has no secret "STRIPE_KEY"/),
+    });
+    expect(await secret(['set', 'SHORT'], '1234567', at)).toMatchObject({
+      code: 2,
+      err: expect.stringMatching(/at least 8 characters/),
+    });
+  });
+
+  test('says what an engine without a key, or with a wrong one, needs', async () => {
+    const url = await serving({ IRONFLOW_SECRET_KEY: '' });
+    expect(await secret(['set', 'A', '--url', url], 'long enough')).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('IRONFLOW_SECRET_KEY'),
+    });
+    const wrong = run(['serve', '--port', '0', '--data', join(directory(), 'data')], {
+      IRONFLOW_SECRET_KEY: `${secretKey}, too-short`,
+    });
+    expect(await wrong.exited).toMatchObject({ code: 2, err: expect.stringMatching(/Key 2 of IRONFLOW_SECRET_KEY/) });
+  });
+
+  test('ends with 2 for wrong use, and with 1 when no engine answers', async () => {
+    for (const args of [
+      [],
+      ['get', 'X'],
+      ['set'],
+      ['set', 'A', 'value'],
+      ['list', 'A'],
+      ['set', 'A', '--nope'],
+      ['list', '--url', 'here'],
+    ])
+      expect(await secret(args, 'long enough')).toMatchObject({ code: 2, out: '' });
+    expect(await secret(['list', '--url', 'http://127.0.0.1:1'])).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/No engine answers/),
+    });
+    expect(await secret(['--help'])).toMatchObject({ code: 0, out: expect.stringMatching(/ironflow secret set/) });
+  });
+});

@@ -5,6 +5,7 @@ export const exitCodes = { usage: 2, portInUse: 3, dataLocked: 4, dataNewer: 5, 
 
 const EXIT_OF_CODE: Readonly<Record<string, number>> = {
   VALIDATION_ERROR: exitCodes.usage,
+  NOT_CONFIGURED: exitCodes.usage,
   UNAUTHORIZED: exitCodes.usage,
   PORT_IN_USE: exitCodes.portInUse,
   STORE_LOCKED: exitCodes.dataLocked,

@@ -6,6 +6,7 @@ import { doctor } from './doctor.ts';
 import { exitCodes } from './exit-codes.ts';
 import { move } from './move.ts';
 import { systemProgram } from './program.ts';
+import { secret } from './secret.ts';
 import { serve } from './serve.ts';
 
 const help = `Usage: ironflow <command> [options]
@@ -15,6 +16,7 @@ Commands:
   doctor     Look at what is stored for what should not be there, and repair it.
   backup     Copy a SQLite database while its engine runs.
   move       Move a SQLite database into PostgreSQL.
+  secret     Set, list and remove the secrets that functions read.
   version    Print the version.
 
 "ironflow <command> --help" tells more of a command.
@@ -32,6 +34,9 @@ export async function main(args: readonly string[]): Promise<void> {
       break;
     case 'move':
       process.exitCode = await move(rest, program);
+      break;
+    case 'secret':
+      process.exitCode = await secret(rest, program);
       break;
     case 'backup':
       process.exitCode = await backup(rest, program);

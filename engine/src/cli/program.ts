@@ -1,8 +1,14 @@
+import { createInterface } from 'node:readline/promises';
+import { Writable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+
 /** The process a command runs in. */
 export interface Program {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Whether what is written to `err` is read at a terminal. */
   readonly isTerminal: boolean;
+  /** The whole standard input. At a terminal, one line of it, which is not shown while it is typed; `prompt` asks for it. */
+  input(prompt: string): Promise<string>;
   out(text: string): void;
   err(text: string): void;
   /** Resolves with the signal's name when the process is asked to stop. */
@@ -14,6 +20,7 @@ export function systemProgram(): Program {
   return {
     env: process.env,
     isTerminal: process.stderr.isTTY === true,
+    input: (prompt) => (process.stdin.isTTY ? hiddenLine(prompt) : text(process.stdin)),
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
     stopped: () =>
@@ -27,4 +34,16 @@ export function systemProgram(): Program {
       }),
     after: (ms) => new Promise((resolve) => setTimeout(resolve, ms).unref()),
   };
+}
+
+async function hiddenLine(prompt: string): Promise<string> {
+  process.stderr.write(prompt);
+  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const terminal = createInterface({ input: process.stdin, output: nowhere, terminal: true });
+  try {
+    return await terminal.question('');
+  } finally {
+    terminal.close();
+    process.stderr.write('\n');
+  }
 }

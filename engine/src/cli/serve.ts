@@ -27,6 +27,8 @@ ${storeHelp}
 Environment:
   IRONFLOW_API_KEY        Keys that callers must have one of, separated by commas.
   IRONFLOW_SIGNING_KEY    Signs push requests.
+  IRONFLOW_SECRET_KEY     Seals secrets: 32 bytes in base64 or hex. Several, separated by commas: the first
+                          seals, all open.
 `;
 
 /** Longest wait for what is under way when the engine is stopped, in milliseconds. */
@@ -48,6 +50,7 @@ export async function serve(args: readonly string[], program: Program): Promise<
       insecure: options.insecure,
       leaseMs: options.leaseMs,
       runRetentionMs: options.retentionMs,
+      secretKeys: options.secretKeys,
       push: { signingKey: options.signingKey, publicUrl: options.publicUrl },
     });
     const { url } = await engine.listen({ port: options.port, host: options.host });
@@ -80,6 +83,7 @@ interface ServeOptions {
   readonly logJson: boolean;
   readonly apiKeys: readonly string[];
   readonly signingKey: string | undefined;
+  readonly secretKeys: readonly string[];
 }
 
 function readOptions(args: readonly string[], { env, isTerminal }: Program): ServeOptions | 'help' {
@@ -105,11 +109,9 @@ function readOptions(args: readonly string[], { env, isTerminal }: Program): Ser
     insecure: values.insecure ?? false,
     logLevel,
     logJson: values['log-json'] ?? !isTerminal,
-    apiKeys: (env['IRONFLOW_API_KEY'] ?? '')
-      .split(',')
-      .map((key) => key.trim())
-      .filter((key) => key !== ''),
+    apiKeys: listed(env['IRONFLOW_API_KEY']),
     signingKey: given(undefined, 'IRONFLOW_SIGNING_KEY'),
+    secretKeys: listed(env['IRONFLOW_SECRET_KEY']),
   };
 }
 
@@ -136,6 +138,12 @@ function parseServeArgs(args: readonly string[]) {
     throw new ValidationError(`${reason}. See: ironflow serve --help`, { cause: error });
   }
 }
+
+const listed = (text = ''): string[] =>
+  text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
 
 const isLogLevel = (text: string): text is LogLevel => (logLevels as readonly string[]).includes(text);
 

@@ -14,7 +14,8 @@ interface CachedEnvironment {
  */
 export class FunctionCatalog {
   readonly #environments = new Map<string, CachedEnvironment>();
-  readonly #versions = new Map<string, FunctionDefinition>();
+  /** By environment, function and version. */
+  readonly #versions = new Map<string, Map<string, Map<number, FunctionDefinition>>>();
 
   /** The current functions of an environment. */
   async current(tx: Transaction, env: string): Promise<TriggerIndex> {
@@ -41,14 +42,20 @@ export class FunctionCatalog {
     functionId: string,
     version: number,
   ): Promise<FunctionDefinition | undefined> {
-    const name = JSON.stringify([env, functionId, version]);
-    const cached = this.#versions.get(name);
+    const cached = this.known(env, functionId, version);
     if (cached !== undefined) return cached;
     const [row] = await tx.scan({ table: functionVersions, prefix: [env, functionId, version], limit: 1 });
     if (row === undefined) return undefined;
     const definition = JSON.parse(row.definition) as FunctionDefinition; // as registerFunction stored it
-    this.#versions.set(name, definition);
+    const byFunction = this.#versions.get(env) ?? new Map<string, Map<number, FunctionDefinition>>();
+    const byVersion = byFunction.get(functionId) ?? new Map<number, FunctionDefinition>();
+    this.#versions.set(env, byFunction.set(functionId, byVersion.set(version, definition)));
     return definition;
+  }
+
+  /** A version that was read before. */
+  known(env: string, functionId: string, version: number): FunctionDefinition | undefined {
+    return this.#versions.get(env)?.get(functionId)?.get(version);
   }
 
   /** Drops what is known of an environment: its functions were changed here. */

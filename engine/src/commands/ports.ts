@@ -4,6 +4,7 @@
 import type { JobEvent, Resolution } from '@ironflow/core/wire';
 import type { RunRow } from '../store/tables.ts';
 import type { FunctionCatalog } from './function-catalog.ts';
+import type { SecretVault } from './secret-vault.ts';
 
 export interface QueueName {
   readonly env: string;
@@ -42,7 +43,7 @@ export interface Outside {
   jobRevoked(sessionId: string, jobId: string, code: string, message: string): void;
   runEnded(run: RunRow): void;
   functionsChanged(env: string): void;
-  /** An idempotency key may be forgotten at this time. */
+  /** An idempotency key, or a value that a secret had, may be forgotten at this time. */
   keyExpiresAt(expiresAt: number): void;
 }
 
@@ -63,6 +64,7 @@ export interface Settings {
 
 export interface CommandPorts {
   readonly functions: FunctionCatalog;
+  readonly secrets: SecretVault;
   readonly outside: Outside;
   readonly settings: Settings;
 }

@@ -17,7 +17,7 @@ test('warns once for each version of what it asks for that has no effect', async
     recording: true,
     recordingRetention: '7d',
   };
-  const ignored = ['triggers.1.cron', 'concurrency', 'actorKey', 'secrets', 'recording', 'recordingRetention'];
+  const ignored = ['triggers.1.cron', 'concurrency', 'actorKey', 'recording', 'recordingRetention'];
 
   await register(asking);
   await register(asking);

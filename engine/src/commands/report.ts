@@ -23,8 +23,10 @@ import { attempts, type RunRow, runs, type StepKind, steps, waits } from '../sto
 import { beginWait } from './begin-wait.ts';
 import { completeRun, failRun } from './end-run.ts';
 import type { CommandPorts } from './ports.ts';
+import { redactedReport } from './redact-report.ts';
 import { resolutionsSince } from './resolutions.ts';
 import { retryOrFailRun } from './retry-run.ts';
+import { declaresNone, redactorOf } from './secrets.ts';
 import { makeReady } from './start-runs.ts';
 import { blankWait } from './waits.ts';
 
@@ -57,7 +59,8 @@ export const ironflowResponse: Reporter = { retriesSteps: true, failable: () => 
 const IDLE_LEASES_MAX = 5;
 
 export async function report(tx: Transaction, input: ReportInput, ports: CommandPorts): Promise<ReportAnswer> {
-  const { report, sessionId } = input;
+  const { sessionId } = input;
+  let { report } = input;
   const job = parseJobId(report.jobId);
   const stored = job === undefined ? null : await tx.get(runs, [job.runId]);
   const refusal = refuseReport(stored, { sessionId, fence: report.fence, token: report.leaseToken });
@@ -65,7 +68,9 @@ export async function report(tx: Transaction, input: ReportInput, ports: Command
     return { status: 'refused', code: refusal?.code ?? 'RUN_NOT_FOUND', message: refusal?.message ?? '' };
   }
 
-  const execution = new ReportedRun(tx, stored, input, ports);
+  const redactor = declaresNone(stored, ports) ? undefined : await redactorOf(tx, stored, ports);
+  if (redactor !== undefined) report = redactedReport(report, redactor);
+  const execution = new ReportedRun(tx, stored, { ...input, report }, ports);
   for (const record of report.records) await execution.record(record);
   if (report.end?.status === undefined || report.end.status === 'suspended') {
     for (const wait of report.waits) await execution.begin(wait);

@@ -21,6 +21,7 @@ test('room that was reserved on a session which is given up is there again when 
     ids: createIds(),
     logger: silentLogger,
     timeoutMs: async () => 1_000,
+    secrets: () => undefined,
     sessionGuard: async () => undefined,
     claimed: () => {},
     giveBack: async ({ id }) => void returned.push(id),

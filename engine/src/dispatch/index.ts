@@ -9,7 +9,7 @@
 //   D4. A run goes to a session with its own version of the function while there is one, else to any that has the function.
 //   D5. A run whose execution a worker keeps in memory goes there, if it has room, and takes with it only what has happened since.
 
-import type { JobEvent, JobOffer, Resolution } from '@ironflow/core/wire';
+import type { Assignment, JobEvent, JobOffer, Resolution } from '@ironflow/core/wire';
 import type { QueueName, Reservation } from '../commands/ports.ts';
 import { type Reader, resolutionsSince } from '../commands/resolutions.ts';
 import { jobIdOf } from '../kernel/run.ts';
@@ -33,6 +33,8 @@ export interface DispatcherOptions {
   readonly timeoutMs: (queue: QueueName) => Promise<number>;
   /** The session's row, to check at the claim that it has not expired. Undefined when it has. */
   readonly sessionGuard: (sessionId: string) => Promise<Guard | undefined>;
+  /** The secrets that a run's function declares; undefined when it declares none. */
+  readonly secrets: (run: RunRow) => Promise<Assignment['secrets']> | undefined;
   /** A run was claimed past the group commit. */
   readonly claimed: (run: RunRow) => void;
   /** Hands a lease back that could not be delivered. */
@@ -204,6 +206,14 @@ export class Dispatcher {
     }
   }
 
+  /** All that a worker needs to execute a leased run from its history. */
+  async whole(run: RunRow, event?: JobEvent): Promise<Assignment> {
+    const told = this.#options.secrets(run);
+    const secrets = told === undefined ? undefined : await told;
+    const assignment = await loadAssignment(this.#options.store, run, event, this.#options.clock.now());
+    return secrets === undefined ? assignment : { ...assignment, secrets };
+  }
+
   async #offer(sessionId: string, run: RunRow, event: JobEvent | undefined): Promise<JobOffer> {
     const { store, clock } = this.#options;
     const kept = this.#kept.take(run.id, { sessionId, fence: run.fence });
@@ -211,7 +221,7 @@ export class Dispatcher {
     const stored: Reader = { scan: async (range) => (await store.scan(range)).map(({ row }) => row) };
     const resolutions = kept === undefined ? [] : await resolutionsSince(stored, run.id, kept.seenWakes);
     // With nothing new it would only rest where it is: what it missed, a replay finds.
-    if (resolutions.length === 0) return loadAssignment(store, run, event, now);
+    if (resolutions.length === 0) return this.whole(run, event);
     return {
       jobId: jobIdOf(run.id, run.fence),
       runId: run.id,

@@ -302,6 +302,7 @@ class PushChannel implements WorkerChannel {
       `"event":${eventToJson(assignment.event)}`,
       `"steps":${JSON.stringify(steps)}`,
     ];
+    if (assignment.secrets !== undefined) parts.push(`"secrets":${JSON.stringify(assignment.secrets)}`);
     if (publicUrl !== undefined) {
       const checkpoint = { url: publicUrl, worker_id: this.sessionId };
       parts.push(`"checkpoint":${JSON.stringify(checkpoint)}`, `"job":${assignmentToJson(assignment, true)}`);

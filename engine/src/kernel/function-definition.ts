@@ -60,7 +60,7 @@ export class TriggerIndex {
 /** Fields of a definition that are stored and have no effect in this version, by their names in a registration. */
 export function fieldsWithoutEffect(definition: FunctionDefinition): string[] {
   const crons = definition.triggers.flatMap(({ cron }, i) => (cron ? [`triggers.${i}.cron`] : []));
-  const fields = ['concurrency', 'actorKey', 'secrets', 'recording', 'recordingRetention'] as const;
+  const fields = ['concurrency', 'actorKey', 'recording', 'recordingRetention'] as const;
   // A recording that is switched off is what happens.
   return [...crons, ...fields.filter((name) => definition[name] !== undefined && definition[name] !== false)];
 }

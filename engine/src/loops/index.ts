@@ -3,6 +3,7 @@
 import type { CommandPorts } from '../commands/ports.ts';
 import { purgeRun } from '../commands/purge.ts';
 import { expireDeadline } from '../commands/retry-run.ts';
+import { retiredSecretMs } from '../commands/secrets.ts';
 import { expireSession, finishExpiry, releaseLease } from '../commands/sessions.ts';
 import { fireTimer } from '../commands/timers.ts';
 import type { GroupCommit } from '../group-commit/index.ts';
@@ -10,7 +11,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Store } from '../store/port.ts';
 import type { Key, Row, Table } from '../store/table.ts';
-import { idempotencyKeys, runs, sessions, waits } from '../store/tables.ts';
+import { idempotencyKeys, runs, secrets, sessions, waits } from '../store/tables.ts';
 import { DueLoop } from './due-loop.ts';
 
 export interface LoopsOptions {
@@ -174,7 +175,12 @@ export class Loops {
     const [oldest] = await store.scan({ table: idempotencyKeys, index: 'byExpiry', limit: 1 });
     const ended = run?.row.endedAt ?? null;
     const key = oldest?.row.expiresAt ?? null;
-    const times = [ended === null ? null : ended + (runRetentionMs ?? 0), key].filter((at) => at !== null);
+    const [retired] = await store.scan({ table: secrets, index: 'byRetirement', limit: 1 });
+    const times = [
+      ended === null ? null : ended + (runRetentionMs ?? 0),
+      key,
+      retired === undefined ? null : (retired.row.retiredAt ?? 0) + retiredSecretMs,
+    ].filter((at) => at !== null);
     return times.length === 0 ? null : Math.max(Math.min(...times), this.#purgedAt + PURGE_PAUSE_MS);
   }
 
@@ -190,6 +196,7 @@ export class Loops {
         }),
       ),
     );
+    await this.#purgeSecrets(now - retiredSecretMs);
     const before = now - (runRetentionMs ?? 0);
     const ended =
       runRetentionMs === undefined ? [] : await store.scan({ table: runs, index: 'byEnd', to: [before], limit: PAGE });
@@ -199,5 +206,21 @@ export class Loops {
       more ||= !done;
     }
     return more;
+  }
+
+  async #purgeSecrets(retiredBefore: number): Promise<void> {
+    const { store, commit } = this.#options;
+    const index = {
+      table: secrets,
+      index: 'byRetirement',
+      to: [retiredBefore],
+      limit: Number.MAX_SAFE_INTEGER,
+    } as const;
+    for (const { row } of await store.scan(index)) {
+      const key = [row.env, row.name, row.number];
+      await commit.run('purgeSecret', undefined, async (tx) => {
+        if ((await tx.get(secrets, key)) !== null) tx.delete(secrets, key);
+      });
+    }
   }
 }

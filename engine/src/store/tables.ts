@@ -293,6 +293,24 @@ export const cursors = table({
   key: ['env', 'name'],
 });
 
+/** A value of a secret, sealed. The highest number of a name is the current one, unless it is retired. */
+export const secrets = table({
+  name: 'secrets',
+  columns: {
+    env: text({ immutable: true }),
+    name: text({ immutable: true }),
+    number: integer({ immutable: true }),
+    /** Which key it is sealed with. */
+    keyId: text(),
+    sealed: text(),
+    createdAt: integer({ immutable: true }),
+    /** When it was replaced or removed. It is kept for a while, to find the value in what is reported still. */
+    retiredAt: nullable(integer()),
+  },
+  key: ['env', 'name', 'number'],
+  indexes: { byRetirement: { columns: ['retiredAt', 'env', 'name', 'number'], sparse: 'retiredAt' } },
+});
+
 type RowTypeOf<T> = T extends Table<infer R> ? R : never;
 export type SessionRow = RowTypeOf<typeof sessions>;
 export type EventRow = RowTypeOf<typeof events>;
@@ -300,6 +318,7 @@ export type RunRow = RowTypeOf<typeof runs>;
 export type StepRow = RowTypeOf<typeof steps>;
 export type AttemptRow = RowTypeOf<typeof attempts>;
 export type WaitRow = RowTypeOf<typeof waits>;
+export type SecretRow = RowTypeOf<typeof secrets>;
 
 export const tables: readonly Table[] = [
   functions,
@@ -315,4 +334,5 @@ export const tables: readonly Table[] = [
   waits,
   matchPaths,
   cursors,
+  secrets,
 ];

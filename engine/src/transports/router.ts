@@ -6,7 +6,8 @@ import createRouter from 'find-my-way';
 import type { Engine } from '../engine.ts';
 import { answerConnect, connectError } from './connect/unary.ts';
 import { type Answer, type Exchange, publicError } from './exchange.ts';
-import { type Route, restError, restRoutes } from './rest/index.ts';
+import { restError, restRoutes } from './rest/index.ts';
+import type { Route } from './rest/route.ts';
 
 export interface RouterOptions {
   readonly engine: Engine;
@@ -65,7 +66,7 @@ export class Router {
   async #answerRest(exchange: Exchange): Promise<Answer> {
     const found = this.#routes.find(exchange.method as 'GET', exchange.path); // any other method finds nothing
     if (found === null) {
-      const others = (['GET', 'POST', 'PUT'] as const).filter(
+      const others = (['GET', 'POST', 'PUT', 'DELETE'] as const).filter(
         (method) => this.#routes.find(method, exchange.path) !== null,
       );
       if (others.length > 0) throw methodNotAllowed(exchange, others);

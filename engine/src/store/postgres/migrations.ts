@@ -3,6 +3,7 @@
 
 import type { Table } from '../table.ts';
 import { initialSql } from './migration-0001.ts';
+import { secretsSql } from './migration-secrets.ts';
 import { createHeadsSql, createTableSql } from './sql.ts';
 
 export interface Migration {
@@ -11,7 +12,10 @@ export interface Migration {
   readonly sql: readonly string[];
 }
 
-export const migrations: readonly Migration[] = [{ number: 1, name: 'initial', sql: initialSql }];
+export const migrations: readonly Migration[] = [
+  { number: 1, name: 'initial', sql: initialSql },
+  { number: 2, name: 'secrets', sql: secretsSql },
+];
 
 /** One migration that makes these tables, for stores that hold others than the engine's. */
 export function migrationOf(declared: readonly Table[]): Migration {

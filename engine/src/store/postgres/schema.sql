@@ -157,6 +157,19 @@ CREATE INDEX runs_by_session ON runs USING btree (lease_session, id) WHERE (leas
 CREATE INDEX runs_by_status ON runs USING btree (env, status, id);
 CREATE UNIQUE INDEX runs_pkey ON runs USING btree (id);
 
+CREATE TABLE secrets (
+  env text COLLATE "C" NOT NULL,
+  name text COLLATE "C" NOT NULL,
+  number bigint NOT NULL,
+  key_id text COLLATE "C" NOT NULL,
+  sealed text COLLATE "C" NOT NULL,
+  created_at bigint NOT NULL,
+  retired_at bigint,
+  revision bigint NOT NULL
+);
+CREATE INDEX secrets_by_retirement ON secrets USING btree (retired_at, env, name, number) WHERE (retired_at IS NOT NULL);
+CREATE UNIQUE INDEX secrets_pkey ON secrets USING btree (env, name, number);
+
 CREATE TABLE sessions (
   id text COLLATE "C" NOT NULL,
   env text COLLATE "C" NOT NULL,

@@ -20,6 +20,8 @@ CREATE INDEX "runs_by_session" ON "runs" ("lease_session", "id") WHERE "lease_se
 
 CREATE INDEX "runs_by_status" ON "runs" ("env", "status", "id");
 
+CREATE INDEX "secrets_by_retirement" ON "secrets" ("retired_at", "env", "name", "number") WHERE "retired_at" IS NOT NULL;
+
 CREATE INDEX "sessions_by_env" ON "sessions" ("env", "id");
 
 CREATE INDEX "sessions_by_expiry" ON "sessions" ("expires_at", "id") WHERE "expires_at" IS NOT NULL;
@@ -168,6 +170,18 @@ CREATE TABLE "runs" (
   "updated_at" INTEGER NOT NULL,
   "revision" INTEGER NOT NULL,
   PRIMARY KEY ("id")
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE "secrets" (
+  "env" TEXT NOT NULL,
+  "name" TEXT NOT NULL,
+  "number" INTEGER NOT NULL,
+  "key_id" TEXT NOT NULL,
+  "sealed" TEXT NOT NULL,
+  "created_at" INTEGER NOT NULL,
+  "retired_at" INTEGER,
+  "revision" INTEGER NOT NULL,
+  PRIMARY KEY ("env", "name", "number")
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE "sessions" (

@@ -28,26 +28,12 @@ import {
 } from '@ironflow/core/wire';
 import { z } from 'zod';
 import type { EmitInput } from '../../commands/emit.ts';
-import type { Engine } from '../../engine.ts';
 import { parseJobId } from '../../kernel/run.ts';
 import { statusFilterFromWire } from '../../kernel/status-word.ts';
 import { version } from '../../version.ts';
-import { type Answer, type Exchange, json, jsonText, noContent, publicError, readJson, statusOf } from '../exchange.ts';
-
-export interface RestRequest {
-  readonly engine: Engine;
-  readonly exchange: Exchange;
-  readonly env: string;
-  readonly params: Readonly<Record<string, string | undefined>>;
-}
-
-export interface Route {
-  readonly method: 'GET' | 'POST' | 'PUT';
-  readonly path: string;
-  /** Answered without a key. */
-  readonly open?: boolean;
-  readonly handle: (request: RestRequest) => Promise<Answer> | Answer;
-}
+import { type Answer, json, jsonText, noContent, publicError, readJson, statusOf } from '../exchange.ts';
+import type { RestRequest, Route } from './route.ts';
+import { secretRoutes } from './secrets.ts';
 
 const param = ({ params }: RestRequest, name: string): string => params[name] ?? '';
 const body = ({ exchange }: RestRequest) => readJson(exchange, limits.bodyBytesMax);
@@ -93,6 +79,7 @@ export const restRoutes: readonly Route[] = [
   },
   { method: 'GET', path: '/api/v1/runs/:runId/steps', handle: runSteps },
   { method: 'GET', path: '/api/v1/runs/:runId/result', handle: runResult },
+  ...secretRoutes,
   { method: 'POST', path: '/api/v1/workers/:workerId/register', handle: registerWorker },
   { method: 'POST', path: '/api/v1/workers/:workerId/heartbeat', handle: heartbeat },
   { method: 'POST', path: '/api/v1/workers/:workerId/deregister', handle: deregister },

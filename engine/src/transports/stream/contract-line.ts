@@ -307,7 +307,7 @@ function jobToProto(assignment: Assignment): JobAssignment {
     completedSteps: assignment.memo
       .filter(({ status }) => status === 'completed')
       .map(({ stepId, name, output }) => ({ stepId, name, output: output === undefined ? {} : struct(output) })),
-    context: {},
+    context: { secrets: { ...assignment.secrets } },
   });
 }
 
