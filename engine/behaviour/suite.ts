@@ -454,6 +454,98 @@ export function describeBehaviour(transport: string, open: () => Promise<Behavio
       expect(aborted).toEqual([true]);
     });
 
+    /** A step that ends only when its signal says so, and tells of it. */
+    const endless = () => {
+      const begun = Promise.withResolvers<void>();
+      const aborted = Promise.withResolvers<unknown>();
+      const body = ({ signal }: { readonly signal: AbortSignal }) =>
+        new Promise<string>((resolve) => {
+          signal.addEventListener('abort', () => {
+            aborted.resolve(signal.reason);
+            resolve('aborted');
+          });
+          begun.resolve();
+        });
+      return { body, begun: begun.promise, aborted: aborted.promise };
+    };
+
+    test('the signal of a step aborts when its run is cancelled', async () => {
+      const { body, begun, aborted } = endless();
+      const fn = define(async ({ step }) => step.run('endless', body));
+      await harness.provide([fn]);
+      const runId = await start(fn);
+      await begun;
+      await harness.client.cancelRun(runId, 'enough');
+      expect(await aborted).toBeInstanceOf(Error);
+      expect(await finish(runId)).toMatchObject({ status: 'cancelled' });
+      expect((await harness.client.getRunSteps(runId)).steps).toEqual([]);
+    });
+
+    test('the signal of a step aborts when the function has used up its timeout; the next attempt gets another', async () => {
+      const { body, aborted } = endless();
+      let attempts = 0;
+      const fn = define(
+        async ({ step }) => {
+          await step.run('quick', () => 1);
+          return step.run('endless', async (context) =>
+            ++attempts === 1 ? body(context) : `aborted: ${context.signal.aborted}`,
+          );
+        },
+        { timeout: 300 },
+      );
+      await harness.provide([fn]);
+      const runId = await start(fn);
+      expect(await aborted).toBeInstanceOf(Error);
+      expect(await finish(runId)).toMatchObject({ status: 'completed', attempt: 2, output: 'aborted: false' });
+      expect((await harness.client.getRunSteps(runId)).attempts).toMatchObject([
+        { outcome: 'failed', error: { code: 'FUNCTION_TIMEOUT' } },
+      ]);
+    });
+
+    test('waiting does not count against the timeout of a function', async () => {
+      const fn = define(
+        async ({ step }) => {
+          for (let i = 0; i < 4; i++) await step.sleep('nap', 100);
+          return 'done';
+        },
+        { timeout: 250, retry: { maxAttempts: 1 } },
+      );
+      expect(await execute(fn)).toMatchObject({ status: 'completed', output: 'done' });
+    });
+
+    test('a step has its own retry policy where it says so, and the rest of it from the function', async () => {
+      const attempts: Record<string, number> = {};
+      const fails = (name: string) => () => {
+        attempts[name] = (attempts[name] ?? 0) + 1;
+        throw new Error(name);
+      };
+      const fn = define(async ({ step }) => {
+        const ends = (name: string, retry?: { maxAttempts?: number; initialDelayMs?: number }) =>
+          step.run(name, fails(name), { retry }).catch((error: Error) => error.message);
+        return [await ends('once', { maxAttempts: 1 }), await ends('five', { maxAttempts: 5 }), await ends('as-all')];
+      });
+      expect(await execute(fn)).toMatchObject({ status: 'completed', output: ['once', 'five', 'as-all'] });
+      expect(attempts).toEqual({ once: 1, five: 5, 'as-all': 3 });
+      const wrong = define(async ({ step }) => step.run('wrong', () => 1, { retry: { maxAttempts: 0 } }));
+      expect(await execute(wrong)).toMatchObject({
+        status: 'failed',
+        error: { message: expect.stringContaining('retry of step "wrong".maxAttempts is 0') },
+      });
+    });
+
+    test('stepTimeout holds for steps without a timeout of their own', async () => {
+      const fn = define(
+        async ({ step }) => {
+          const slow = () => new Promise((resolve) => setTimeout(resolve, 150, 'slow'));
+          const own = await step.run('own', slow, { timeout: '10s' });
+          const caught = await step.run('default', slow).catch((error: Error) => error.name);
+          return [own, caught];
+        },
+        { stepTimeout: 50, retry: { maxAttempts: 1 } },
+      );
+      expect(await execute(fn)).toMatchObject({ output: ['slow', 'StepTimeoutError'] });
+    });
+
     test('a result that is not JSON fails with what to do about it', async () => {
       const step = define(async ({ step }) => step.run('big', () => ({ n: 10n })));
       const handler = define(async () => {

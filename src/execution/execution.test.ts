@@ -13,6 +13,7 @@ import {
   VirtualClock,
   watchRejections,
 } from '../test-support/index.ts';
+import type { StepContext } from './execution.ts';
 import { Execution } from './index.ts';
 
 const HOUR = 3_600_000;
@@ -739,6 +740,19 @@ describe('a function that contradicts its history', () => {
 });
 
 describe('a dropped execution', () => {
+  test('gives a body that asks for its signal only then one that is aborted already', async () => {
+    let context: StepContext | undefined;
+    const job = await execute((step) =>
+      step.run('work', (given) => {
+        context = given;
+        return new Promise(() => {});
+      }),
+    );
+    job.execution.drop('its lease was lost');
+    expect(context?.signal.aborted).toBe(true);
+    expect(String(context?.signal.reason)).toContain('its lease was lost');
+  });
+
   test('starts nothing more, reports nothing more, and aborts the signals of its bodies', async () => {
     const calls: string[] = [];
     let signal: AbortSignal | undefined;

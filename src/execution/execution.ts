@@ -19,6 +19,7 @@ import {
   limits,
   NonDeterministicError,
   type Redactor,
+  type RetryPolicy,
   StepTimeoutError,
 } from '@ironflow/core';
 import {
@@ -87,6 +88,8 @@ export interface BodyCall {
   readonly kind: 'run' | 'publish' | 'compensate';
   readonly body: (context: StepContext) => unknown;
   readonly timeoutMs: number | undefined;
+  /** Its own retry policy; undefined for that of the function. */
+  readonly retry?: RetryPolicy | undefined;
 }
 
 type WaitFields = WaitRequest extends infer W ? (W extends WaitRequest ? Omit<W, 'wake' | 'sequence'> : never) : never;
@@ -130,7 +133,7 @@ export class Execution {
   readonly #attempts: Map<string, number>;
   readonly #openWaits: Map<string, OpenWait['kind']>;
   readonly #parked = new Map<string, Parked>();
-  readonly #aborts = new Set<AbortController>();
+  readonly #bodies: RunningBodies = { aborts: new Set(), over: undefined };
   readonly #keeps: () => boolean;
   #outcome = Promise.withResolvers<Outcome>();
   #records: Recorded[] = [];
@@ -316,6 +319,7 @@ export class Execution {
       startedAt,
       endedAt: this.#turns.now(),
       ...result,
+      ...(result.status === 'failed' && call.retry && { retry: call.retry }),
     };
     if (result.status === 'completed') this.#length += payloadText(result.output).length;
     this.#records.push({ record, turn: this.#history.take(), call, resolve, reject });
@@ -328,7 +332,7 @@ export class Execution {
     { id, name, body, timeoutMs }: BodyCall,
     attempt: number,
   ): Promise<{ status: 'completed'; output: Payload } | { status: 'failed'; error: Failure }> {
-    const context = new LazyStepContext(attempt, id, this.#aborts);
+    const context = new LazyStepContext(attempt, id, this.#bodies);
     let cancelTimeout: (() => void) | undefined;
     try {
       let ending: unknown = body(context);
@@ -558,7 +562,8 @@ export class Execution {
     this.#parked.clear();
     this.#history.stop();
     const why = outcome.status === 'dropped' ? outcome.reason : `the execution has ${outcome.status}`;
-    for (const abort of this.#aborts) abort.abort(new Error(why));
+    this.#bodies.over = new Error(why);
+    for (const abort of this.#bodies.aborts) abort.abort(this.#bodies.over);
     this.#outcome.resolve(outcome);
   }
 
@@ -690,32 +695,41 @@ function timeoutError(name: string, timeoutMs: number): StepTimeoutError {
   return error;
 }
 
-/** Makes the abort signal only for a body that asks for it. */
+/** The bodies of an execution that asked for their signals; once it is over, why. */
+interface RunningBodies {
+  readonly aborts: Set<AbortController>;
+  over: Error | undefined;
+}
+
+/** Makes the abort signal only for a body that asks for it, aborted already when it asks too late. */
 class LazyStepContext implements StepContext {
   readonly attempt: number;
   readonly idempotencyKey: string;
-  readonly #aborts: Set<AbortController>;
+  readonly #execution: RunningBodies;
   #controller: AbortController | undefined;
+  #aborted: { readonly reason: unknown } | undefined;
 
-  constructor(attempt: number, id: string, aborts: Set<AbortController>) {
+  constructor(attempt: number, id: string, execution: RunningBodies) {
     this.attempt = attempt;
     this.idempotencyKey = id;
-    this.#aborts = aborts;
+    this.#execution = execution;
   }
 
   get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController();
-      this.#aborts.add(this.#controller);
-    }
+    if (this.#controller !== undefined) return this.#controller.signal;
+    this.#controller = new AbortController();
+    const reason = this.#aborted?.reason ?? this.#execution.over;
+    if (reason !== undefined) this.#controller.abort(reason);
+    else this.#execution.aborts.add(this.#controller);
     return this.#controller.signal;
   }
 
   abort(reason: unknown): void {
+    this.#aborted = { reason };
     this.#controller?.abort(reason);
   }
 
   release(): void {
-    if (this.#controller !== undefined) this.#aborts.delete(this.#controller);
+    if (this.#controller !== undefined) this.#execution.aborts.delete(this.#controller);
   }
 }

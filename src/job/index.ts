@@ -64,6 +64,7 @@ export function createJob({
   const { stepTimeout } = fn.config;
   const step = createStepClient(execution, {
     stepTimeoutMs: stepTimeout === undefined ? undefined : parseDuration(stepTimeout),
+    retry: fn.config.retry,
     readEvent: eventReader(eventDefinitions),
   });
   const handler = async () => {

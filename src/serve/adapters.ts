@@ -9,6 +9,8 @@ export interface ServeRequest {
   header(name: string): string | undefined;
   /** The raw body. @throws {IronflowError} PAYLOAD_TOO_LARGE. */
   body(): Promise<string>;
+  /** Calls back when the engine hangs up before it was answered: it has taken the job back. */
+  onHangUp(callback: () => void): void;
 }
 
 export interface ServeResponse {
@@ -33,6 +35,8 @@ export interface NodeResponse {
   statusCode: number;
   setHeader(name: string, value: string): unknown;
   end(body?: string): unknown;
+  on?(event: 'close', listener: () => void): unknown;
+  readonly writableEnded?: boolean;
 }
 
 /** Hono hands its context, with the Fetch request in `req.raw`. */
@@ -63,6 +67,7 @@ export function fromFetch(request: Request): ServeRequest {
   return {
     method: request.method,
     path: new URL(request.url).pathname,
+    onHangUp: (callback) => request.signal?.addEventListener('abort', callback, { once: true }),
     header: (name) => request.headers.get(name) ?? undefined,
     async body() {
       if (Number(request.headers.get('content-length') ?? 0) > REQUEST_BYTES_MAX) throw tooLarge();
@@ -76,8 +81,12 @@ export function toFetch({ status, headers, body }: ServeResponse): Response {
   return new Response(body, { status, headers });
 }
 
-export function fromNode(request: NodeRequest): ServeRequest {
+export function fromNode(request: NodeRequest, response: NodeResponse): ServeRequest {
   return {
+    onHangUp: (callback) =>
+      response.on?.('close', () => {
+        if (response.writableEnded === false) callback();
+      }),
     method: request.method ?? 'GET',
     path: (request.originalUrl ?? request.url ?? '/').split('?', 1)[0] ?? '/',
     header(name) {

@@ -4,7 +4,8 @@
 //     405                 401          400        404                       200, whatever the function did
 //   V1. Nothing of the body is parsed before its signature has been checked.
 //   V2. With an engine that offers checkpoints, each step is stored before the next begins.
-//   V3. What a function does wrong is an answer with status 200: only the endpoint's own trouble is another.
+//   V3. An execution whose request was given up is dropped, and the signals of its steps abort: the engine has its job back.
+//   V4. What a function does wrong is an answer with status 200: only the endpoint's own trouble is another.
 
 import {
   assertJsonDepth,
@@ -72,7 +73,8 @@ export function serve(config: ServeConfig): ServeHandler {
   return (async (first: unknown, second?: unknown) => {
     if (isFetchRequest(first)) return toFetch(await endpoint.answer(fromFetch(first)));
     if (isFetchContext(first)) return toFetch(await endpoint.answer(fromFetch(first.req.raw)));
-    toNode(await endpoint.answer(fromNode(first as NodeRequest)), second as NodeResponse); // Node's pair, by the signature
+    const response = second as NodeResponse; // Node's pair, by the signature
+    toNode(await endpoint.answer(fromNode(first as NodeRequest, response)), response);
     return undefined;
   }) as ServeHandler; // one function for the three signatures
 }
@@ -145,6 +147,7 @@ class Endpoint {
       eventDefinitions: this.#eventDefinitions,
       retries: checkpoint === undefined ? 'run' : 'step',
     });
+    request.onHangUp(() => job.execution.drop('the engine has hung up'));
     const outcome = await job.run();
     if (journal.response !== undefined) return journal.response;
     // The engine refused a step: the run is cancelled, or another invocation has it. It does not wait for this answer.

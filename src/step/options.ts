@@ -1,8 +1,10 @@
-import type { Duration, EventDefinition } from '@ironflow/core';
+import type { Duration, EventDefinition, RetryConfig } from '@ironflow/core';
 
 export interface StepOptions {
   /** How long one attempt may take: milliseconds, or text such as `"30s"`. Default: the function's `stepTimeout`, or no limit. */
   readonly timeout?: Duration | undefined;
+  /** When a failed attempt of this step is tried again. Default, for each field: the function's `retry`. */
+  readonly retry?: RetryConfig | undefined;
 }
 
 /** @typeParam TEvent - `string`, or the type of an event definition. */

@@ -6,6 +6,8 @@ import {
   type IronflowEvent,
   limits,
   parseDuration,
+  type RetryConfig,
+  retryPolicyFrom,
   StepScope,
   utf8Length,
   ValidationError,
@@ -25,6 +27,8 @@ export type ReadEvent = (
 /** What all branches of an execution share. */
 export interface StepSettings {
   readonly stepTimeoutMs?: number | undefined;
+  /** The function's policy. */
+  readonly retry?: RetryConfig | undefined;
   readonly readEvent?: ReadEvent | undefined;
 }
 
@@ -52,7 +56,11 @@ class ExecutionSteps {
         options.timeout === undefined
           ? this.#settings.stepTimeoutMs
           : parseDuration(options.timeout, `timeout of step "${name}"`);
-      return this.#execution.call({ id: this.#nextId(name), name, kind: 'run', body, timeoutMs });
+      const retry =
+        options.retry === undefined
+          ? undefined
+          : retryPolicyFrom({ ...this.#settings.retry, ...options.retry }, `retry of step "${name}"`);
+      return this.#execution.call({ id: this.#nextId(name), name, kind: 'run', body, timeoutMs, retry });
     });
   }
 

@@ -6,6 +6,7 @@ import { parseDuration } from '../duration.ts';
 import { ValidationError } from '../errors.ts';
 import { assertJsonDepth, assertPayloadSize, encodeJson, type Json, type JsonText } from '../json.ts';
 import { limits, utf8Length } from '../limits.ts';
+import { retryPolicyFrom } from '../retry.ts';
 import { stepNameFromId } from '../step-id.ts';
 import {
   type Assignment,
@@ -177,6 +178,7 @@ function recordToWire(record: StepRecord): Readonly<Record<string, unknown>> {
     ended_at: record.endedAt,
     output_json: record.output && payloadText(record.output),
     error: record.error && failureToWire(record.error),
+    retry: record.retry,
   };
 }
 
@@ -424,6 +426,10 @@ const recordSchema = z.object({
   started_at: instant.optional(),
   ended_at: instant.optional(),
   error: failure.nullish(),
+  retry: z
+    .object({ maxAttempts: z.number(), initialDelayMs: z.number(), backoffFactor: z.number(), maxDelayMs: z.number() })
+    .transform((policy) => retryPolicyFrom(policy, 'retry of a step'))
+    .optional(),
   ...payloadFields('output'),
 });
 
@@ -513,6 +519,7 @@ function recordFrom(wire: z.output<typeof recordSchema>, sequence: number): Step
       output: payloadFrom(wire.output, wire.output_json, `output of step "${name}"`),
     }),
     ...(wire.status === 'failed' && { error: wire.error ?? noReason }),
+    ...(wire.retry && { retry: wire.retry }),
   };
 }
 

@@ -2,6 +2,7 @@
 
 import { decodeJson, encodeJson, type Json, type JsonText } from '../json.ts';
 import type { Redactor } from '../redaction.ts';
+import type { RetryPolicy } from '../retry.ts';
 
 /** JSON on its way: as text, or already parsed by the transport that read it. Parsed or written at most once. */
 export type Payload = { readonly text: JsonText } | { readonly value: Json };
@@ -117,6 +118,8 @@ export interface StepRecord {
   readonly status: 'completed' | 'failed';
   readonly output?: Payload | undefined;
   readonly error?: Failure | undefined;
+  /** Of a failed step that has a retry policy of its own. */
+  readonly retry?: RetryPolicy | undefined;
   /** Attempt of the step, from 1. */
   readonly attempt: number;
   readonly wake: number;

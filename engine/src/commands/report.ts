@@ -164,7 +164,7 @@ class ReportedRun {
     const decision =
       definition === undefined || record.kind === 'compensate'
         ? ({ kind: 'final' } as const)
-        : decideFailure(definition.retry, failure, record.attempt, tx.now);
+        : decideFailure(record.retry ?? definition.retry, failure, record.attempt, tx.now);
     if (decision.kind === 'final') {
       this.#insertStep(record, { status: 'failed', error: failure });
       return;
