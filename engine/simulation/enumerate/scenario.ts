@@ -7,7 +7,7 @@ import { VirtualClock } from '../../src/ports/virtual-clock.ts';
 import { type RunRow, runs } from '../../src/store/tables.ts';
 import { Checker } from '../checker.ts';
 import { Client } from '../client.ts';
-import { Cluster, env } from '../cluster.ts';
+import { Cluster, calm, env } from '../cluster.ts';
 import type { PlannedFault } from '../faulty-store.ts';
 import { noBug } from '../planted.ts';
 import type { Program } from '../program.ts';
@@ -32,6 +32,10 @@ export interface Scenario {
   readonly workers?: number;
   readonly jobsMax?: number;
   readonly settings?: EngineSettings;
+  /** Of what is left to chance. Default 1. */
+  readonly seed?: number;
+  /** Longest delay of an operation of the store or the network, in milliseconds. Default: none takes any time. */
+  readonly delayMs?: number;
   readonly course: (stage: Stage) => void;
   /** Ends of runs that the interpreter cannot know, by function: any of these. */
   readonly ends?: Readonly<Record<string, readonly string[]>>;
@@ -56,8 +60,8 @@ export async function runScenario(
   plan: ReadonlyMap<number, PlannedFault> = new Map(),
   traced = false,
 ): Promise<ScenarioResult> {
-  const { programs, engines = 1, workers = 1, jobsMax = 4, settings, purged = false } = scenario;
-  const random = new Random(1);
+  const { programs, engines = 1, workers = 1, jobsMax = 4, settings, purged = false, delayMs = 0 } = scenario;
+  const random = new Random(scenario.seed ?? 1);
   const clock = new VirtualClock();
   const deadline = clock.now() + HORIZON_MS;
   const checker = new Checker({ now: () => clock.now() });
@@ -78,6 +82,7 @@ export async function runScenario(
       if (traced) trace.push(line);
     },
   });
+  if (delayMs > 0) cluster.faults = { ...calm, store: { ...calm.store, delayMs }, networkMs: delayMs };
   checker.calm();
   cluster.start();
   const client = new Client(cluster, random.fork());
