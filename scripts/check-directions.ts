@@ -99,7 +99,7 @@ const tables: Readonly<Record<string, Rooms>> = {
 
   // What a reader copies must work outside this repository.
   examples: {
-    '.': ['@ironflow/node', '@ironflow/engine', 'node:*', 'zod'],
+    '.': ['@ironflow/node', '@ironflow/engine', 'node:*', 'zod', 'express', 'hono', '@hono/node-server'],
   },
 };
 

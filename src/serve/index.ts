@@ -56,11 +56,14 @@ export interface ServeConfig {
   readonly serverUrl?: string | undefined;
 }
 
-/** Takes a Fetch request (Next.js, Deno, Workers), a Hono context, or Node's `req` and `res` (Express, http). */
+/**
+ * Takes a Fetch request (Next.js, Deno, Workers), Node's `req` and `res` (Express, http), or a Hono context. (The last signature is
+ * what Hono infers its route's types from.)
+ */
 export interface ServeHandler {
   (request: Request, ...rest: unknown[]): Promise<Response>;
-  (context: { readonly req: { readonly raw: Request } }, ...rest: unknown[]): Promise<Response>;
   (request: NodeRequest, response: NodeResponse, ...rest: unknown[]): Promise<void>;
+  (context: { readonly req: { readonly raw: Request } }, ...rest: unknown[]): Promise<Response>;
 }
 
 /**

@@ -7,7 +7,7 @@
 //       tried on MATCHED_LENGTH_MAX characters at most. So one match takes some milliseconds in the worst case.
 
 /** Parts of one expression that are evaluated for one event: some ten milliseconds. */
-export const COST_MAX = 100_000;
+const COST_MAX = 100_000;
 const LENGTH_MAX = 8 * 1024 * 1024;
 const MATCHED_LENGTH_MAX = 1_024;
 
