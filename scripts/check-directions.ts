@@ -37,7 +37,7 @@ const tables: Readonly<Record<string, Rooms>> = {
       ...['@ironflow/core', '@ironflow/core/wire', '@ironflow/core/frames', 'node:*'],
     ],
     'worker-streaming.ts': ['worker'],
-    client: ['environment.ts', '@ironflow/core', '@ironflow/core/wire'],
+    client: ['environment.ts', '@ironflow/core', '@ironflow/core/wire', 'type node:http'],
     'index.ts': ['client', 'execution', 'function', 'job', 'logger.ts', 'serve', 'step', 'worker', '@ironflow/core'],
   },
 

@@ -3,6 +3,7 @@
 
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Program, scratch, sleep } from './processes.ts';
 
@@ -55,7 +56,7 @@ export function observe(pids: Roles): () => Observation {
       seconds,
       cores: mapValues(cpu, (value, role) => (value - (cpuBefore[role] ?? 0)) / seconds),
       peakMiB: Object.fromEntries(peaks),
-      foreignCores: Math.max(0, now.busy - machineBefore.busy - own) / seconds,
+      foreignCores: Math.min(availableParallelism(), Math.max(0, now.busy - machineBefore.busy - own) / seconds),
       ioWaitCores: (now.ioWait - machineBefore.ioWait) / seconds,
     };
   };

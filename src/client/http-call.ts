@@ -11,6 +11,7 @@ import {
   ValidationError,
 } from '@ironflow/core';
 import type { LocalEngine } from '@ironflow/core/wire';
+import { type Answered, NoAnswerError, type Sent, send } from './send.ts';
 
 export interface HttpCallOptions {
   readonly serverUrl: string;
@@ -59,20 +60,19 @@ export class HttpCaller {
     timeoutMs = this.#options.timeoutMs,
   }: Call): Promise<Readonly<Record<string, unknown>>> {
     const { serverUrl, headers, engine } = this.#options;
-    const init: RequestInit = {
+    const sent: Sent = {
       method,
+      url: serverUrl + path,
       headers: { ...headers, ...(body !== undefined && { 'content-type': 'application/json' }) },
-      signal: AbortSignal.timeout(timeoutMs),
-      ...(body !== undefined && { body: JSON.stringify(body) }),
+      body: body === undefined ? undefined : JSON.stringify(body),
+      timeoutMs,
     };
     let status: number;
     let text: string;
     try {
-      const response = await (engine === undefined ? fetch(serverUrl + path, init) : engine.fetch(path, init));
-      status = response.status;
-      text = await response.text();
+      ({ status, text } = await (engine === undefined ? send(sent) : sendInProcess(engine, path, sent)));
     } catch (error) {
-      if (error instanceof Error && error.name === 'TimeoutError') {
+      if (error instanceof NoAnswerError || (error instanceof Error && error.name === 'TimeoutError')) {
         throw new TimeoutError(
           `The engine did not answer within ${timeoutMs} ms; whether the call was carried out is not known.`,
           {
@@ -93,6 +93,13 @@ export class HttpCaller {
   }
 }
 
+async function sendInProcess(engine: LocalEngine, path: string, sent: Sent): Promise<Answered> {
+  const { method, headers, body, timeoutMs } = sent;
+  const signal = AbortSignal.timeout(timeoutMs);
+  const response = await engine.fetch(path, { method, headers, signal, ...(body !== undefined && { body }) });
+  return { status: response.status, text: await response.text() };
+}
+
 function isPassing(error: unknown): boolean {
   return (
     error instanceof ConnectionError ||
@@ -101,6 +108,8 @@ function isPassing(error: unknown): boolean {
 }
 
 function reasonOf(error: unknown): string {
+  // Each address of the host was tried.
+  if (error instanceof AggregateError && error.errors.length > 0) return reasonOf(error.errors[0]);
   const cause = error instanceof Error ? error.cause : undefined;
   if (cause instanceof Error && cause.message !== '') return cause.message;
   return error instanceof Error ? error.message : String(error);
