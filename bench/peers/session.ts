@@ -57,7 +57,8 @@ export class Session {
       const memory = await settledMiB(this.#pids);
       seen.set(moment, { at: performance.now(), cpu: cpuByRole(this.#pids), memory });
     });
-    return { ...finish(), figures: { ...figures, ...asleep(seen, sizes) } };
+    const observed = finish();
+    return { ...observed, figures: { ...figures, ...perCpuSecond(figures, observed), ...asleep(seen, sizes) } };
   }
 
   /** Calls that force data to disk while the workload runs. Its figures are not to be used: counting slows it. */
@@ -78,6 +79,12 @@ export class Session {
     await ask(this.#child, { close: true }, 30_000).catch((error) => console.error(String(error)));
     await end(this.#child);
   }
+}
+
+/** How far one second of one core goes, over all roles: what others take of the machine changes it little. */
+function perCpuSecond({ stepsPerSecond }: Figures, { cores }: Observation): Figures {
+  if (stepsPerSecond === undefined) return {};
+  return { stepsPerCpuSecond: stepsPerSecond / Object.values(cores).reduce((sum, one) => sum + one, 0) };
 }
 
 /** What sleeping runs cost each role: memory by run, and cores while nothing else happened. */
