@@ -52,6 +52,10 @@ export function describeBehaviour(transport: string, open: () => Promise<Behavio
       return run;
     };
 
+    const waitUntil = async (holds: () => Promise<boolean>): Promise<void> => {
+      while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 5));
+    };
+
     const execute = async (fn: IronflowFunction, data?: unknown): Promise<Run> => {
       await harness.provide([fn]);
       return finish(await start(fn, data));
@@ -590,6 +594,52 @@ export function describeBehaviour(transport: string, open: () => Promise<Behavio
       expect(cancelled).toMatchObject({ status: 'cancelled', error: { message: expect.stringContaining('enough') } });
       expect(await finish(runId)).toMatchObject({ status: 'cancelled' });
       expect(calls).toEqual(['first']);
+    });
+
+    test('compensations run after a terminal failure, the last first, and are recorded as steps', async () => {
+      const calls: string[] = [];
+      const fn = define(async ({ step }) => {
+        for (const name of ['flight', 'hotel']) {
+          await step.run(name, () => void calls.push(name));
+          step.compensate(name, ({ attempt }) => {
+            calls.push(`undo ${name}`);
+            if (name === 'hotel' && attempt === 1) throw new Error('once more');
+          });
+        }
+        await step.sleep('nap', 10);
+        await step.run('pay', () => {
+          throw new NonRetryableError('declined');
+        });
+      });
+      const run = await execute(fn);
+      expect(run).toMatchObject({ status: 'failed', error: { message: 'declined' } });
+      expect(calls).toEqual(['flight', 'hotel', 'undo hotel', 'undo hotel', 'undo flight']);
+      const { steps } = await harness.client.getRunSteps(run.id);
+      expect(steps.flatMap(({ type, name, status }) => (type === 'compensate' ? [`${name} ${status}`] : []))).toEqual([
+        'compensate:hotel completed',
+        'compensate:flight completed',
+      ]);
+    });
+
+    test('a cancelled run is undone when that is asked for', async () => {
+      const calls: string[] = [];
+      const reached = Promise.withResolvers<void>();
+      const fn = define(async ({ step }) => {
+        await step.run('reserve', () => reached.resolve());
+        step.compensate('reserve', () => void calls.push('release'));
+        await step.waitForEvent('paid', { event: 'never.comes' });
+      });
+      await harness.provide([fn]);
+      const runId = await start(fn);
+      await reached.promise;
+      // The registration follows the step's record: cancelled before that, there would be nothing to undo yet.
+      await waitUntil(async () => (await harness.client.getRun(runId)).status === 'waiting');
+      await harness.client.cancelRun(runId, 'changed my mind', { compensate: true });
+      expect(await finish(runId)).toMatchObject({
+        status: 'cancelled',
+        error: { message: expect.stringContaining('mind') },
+      });
+      expect(calls).toEqual(['release']);
     });
 
     test('emitSync waits for the result and throws the failure', async () => {

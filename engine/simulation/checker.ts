@@ -19,6 +19,7 @@ import {
 } from '../src/store/tables.ts';
 import { type Emitted, LogChecks } from './log-checks.ts';
 import { isPutOf, Mirror, versionKey } from './mirror.ts';
+import { SagaChecks } from './saga-checks.ts';
 import { StartChecks, type Started } from './start-checks.ts';
 import { Violation } from './violation.ts';
 import { WaitChecks } from './wait-checks.ts';
@@ -43,6 +44,7 @@ export class Checker {
   readonly #log: LogChecks;
   readonly #waits: WaitChecks;
   readonly #starts: StartChecks;
+  readonly sagas: SagaChecks;
   /** How a run had ended when a caller was told. */
   readonly #toldEnds = new Map<string, string>();
   #calmAt: number | undefined;
@@ -52,6 +54,7 @@ export class Checker {
     this.now = now;
     const report = (promise: string, what: string) => this.#violated(promise, what);
     this.#log = new LogChecks(this.mirror, report);
+    this.sagas = new SagaChecks(this.mirror, report);
     this.#starts = new StartChecks(this.mirror, report, skewMs <= toleratedSkewMs);
     this.#waits = new WaitChecks({
       mirror: this.mirror,
@@ -178,6 +181,8 @@ export class Checker {
   #waitRemoved(wait: WaitRow): void {
     const run = this.mirror.runs.get(wait.runId);
     if (run === undefined || isEnded(run)) return;
+    // What a run waited for is dropped when it is to be undone; from there on only its compensations wait.
+    if (run.ending !== null && !wait.name.startsWith('compensate:')) return;
     if (wait.kind === 'run-retry') this.#waits.fired(wait);
     else if (wait.kind === 'retry') {
       if (wait.resolution === null) this.#waits.fired(wait);
@@ -191,6 +196,7 @@ export class Checker {
       this.#violated(expected === null ? 'a step is recorded once' : 'a recorded step never changes', row.stepId);
     }
     this.#checkFence(row.runId, row.stepId, row.fence);
+    this.sagas.stored(row);
     const wait = removed.find(({ runId, stepId }) => runId === row.runId && stepId === row.stepId);
     if (wait === undefined && this.mirror.waitsOf(row.runId).has(row.stepId)) {
       this.#violated('a step that is over does not wait', row.stepId);

@@ -18,6 +18,8 @@ export class Client {
   readonly runIds = new Map<string, Set<string>>();
   /** Runs that somebody wanted to be cancelled. */
   readonly cancelled = new Set<string>();
+  /** Those of them in which nothing needs to be undone. */
+  readonly leftAsIs = new Set<string>();
   readonly #cluster: Cluster;
   readonly #random: Random;
   readonly #process: SimProcess;
@@ -131,9 +133,12 @@ export class Client {
     return runIds[0];
   }
 
-  async cancel(runId: string): Promise<void> {
+  async cancel(runId: string, compensate = this.#random.chance(0.5)): Promise<void> {
     this.cancelled.add(runId);
-    const { status } = await this.#untilDone((engine) => engine.cancelRun(env, runId, 'of no use any more'));
+    if (!compensate) this.leftAsIs.add(runId);
+    const { status } = await this.#untilDone((engine) =>
+      engine.cancelRun(env, runId, 'of no use any more', { compensate }),
+    );
     this.#cluster.trace(`cancelled ${runId}: it is ${status}`);
     if (!isEnded({ status } as Parameters<typeof isEnded>[0])) return;
     this.#cluster.options.checker.endTold(runId, status);

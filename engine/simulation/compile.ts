@@ -118,14 +118,23 @@ function runParallel(
   );
 }
 
-function runStep(node: StepNode, step: StepClient, context: FunctionContext, world: World): Promise<unknown> {
-  return step.run(node.name, async ({ attempt, idempotencyKey }) => {
+async function runStep(node: StepNode, step: StepClient, context: FunctionContext, world: World): Promise<unknown> {
+  const result = await step.run(node.name, async ({ attempt, idempotencyKey }) => {
     world.bodyStarted({ runId: context.run.id, stepId: idempotencyKey, name: node.name, attempt });
     await world.pass(node.bodyMs);
     if (node.end === 'final') throw new NonRetryableError(`${node.name} failed`);
     if (node.end === 'exhausted' || attempt <= node.failures) throw new Error(`${node.name} failed`);
     return node.value;
   });
+  const { name, undo } = node;
+  if (undo !== undefined) {
+    step.compensate(name, async ({ attempt, idempotencyKey }) => {
+      world.bodyStarted({ runId: context.run.id, stepId: idempotencyKey, name: `compensate:${name}`, attempt });
+      await world.pass(node.bodyMs);
+      if (attempt <= undo.failures) throw new Error(`${name} cannot be undone`);
+    });
+  }
+  return result;
 }
 
 const named = (error: unknown, name: string) => error instanceof Error && error.name === name;

@@ -65,6 +65,21 @@ export const noBug: PlantedBug = {};
 
 export const plantedBugs: readonly BugDescription[] = [
   {
+    name: 'a store forgets that a run is to be undone',
+    promise: 7,
+    caughtAs: [
+      'compensations run only after a terminal failure or an asked-for cancel',
+      'what can be undone is undone',
+    ],
+    plant: () => ({
+      writeSets: async (writeSets) =>
+        writeSets.map((writeSet) => ({
+          ...writeSet,
+          puts: writeSet.puts.map((put) => (put.table === runs ? { ...put, row: { ...put.row, ending: null } } : put)),
+        })),
+    }),
+  },
+  {
     name: 'a store acknowledges events that it drops',
     promise: 1,
     caughtAs: ['an acknowledged event is stored'],

@@ -12,6 +12,8 @@ export interface StepNode {
   readonly value: number;
   /** How long the body takes. */
   readonly bodyMs: number;
+  /** What undoes it, registered once it is done: fails in that many of its first attempts. */
+  readonly undo?: { readonly failures: number };
 }
 
 export interface SleepNode {
@@ -150,9 +152,13 @@ function drawNode(random: Random, id: string, maxAttempts: number, options: Gram
 function drawStep(random: Random, maxAttempts: number, names: Names): StepNode {
   const drawn = random.unit();
   const end = drawn < 0.9 ? 'value' : drawn < 0.95 ? 'exhausted' : 'final';
+  const name = names.next(random, 'step');
+  // A name that comes up again cannot be undone twice.
+  const undo = random.chance(0.4) && !name.endsWith('-again') ? { failures: random.pick([0, 0, 0, 1, 9]) } : undefined;
   return {
     kind: 'step',
-    name: names.next(random, 'step'),
+    name,
+    ...(undo && { undo }),
     failures: end === 'value' ? Math.min(maxAttempts - 1, random.chance(0.3) ? random.int(1, 2) : 0) : 0,
     end,
     value: random.int(0, 1_000),
@@ -230,6 +236,18 @@ export function withChildren(program: Program): Program[] {
   const found = [program];
   const visit = (node: Node) => {
     if (node.kind === 'invoke' || node.kind === 'invokeAsync') found.push(...withChildren(node.child));
+    else if (node.kind === 'catch') visit(node.body);
+    else if (node.kind === 'parallel') for (const branch of node.branches) branch.forEach(visit);
+  };
+  program.nodes.forEach(visit);
+  return found;
+}
+
+/** Names of the program's own steps that can be undone. */
+export function undoableSteps(program: Program): Set<string> {
+  const found = new Set<string>();
+  const visit = (node: Node) => {
+    if (node.kind === 'step' && node.undo !== undefined) found.add(node.name);
     else if (node.kind === 'catch') visit(node.body);
     else if (node.kind === 'parallel') for (const branch of node.branches) branch.forEach(visit);
   };

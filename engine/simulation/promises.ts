@@ -35,7 +35,8 @@ export const promises: readonly { readonly number: number; readonly promise: str
   {
     number: 7,
     promise: 'Compensations run in reverse order, recorded once each.',
-    checked: 'Waits for sagas in the SDK.',
+    checked:
+      'saga-checks: each is recorded of a run that is to be undone, after those of later steps; at the end none is missing.',
   },
   {
     number: 8,

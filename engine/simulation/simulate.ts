@@ -100,7 +100,8 @@ export async function simulate({ seed, trace, plant }: SimulationOptions): Promi
     await checker.follow(cluster.store, env);
     await checker.compareWith(cluster.store.stored);
   }
-  const violations = [...checker.violations, ...checkAnswers(rows, programs, client)];
+  const wrong = checkAnswers(rows, programs, client, checker);
+  const violations = [...checker.violations, ...wrong];
   const commands = cluster.engines().reduce((sum, { engine }) => sum + engine.stats.commands, cluster.commands);
   for (const { process } of [...cluster.engines(), ...cluster.workers()]) process.kill();
   return {
@@ -139,7 +140,12 @@ async function stateOf(cluster: Cluster, rows: readonly RunRow[]): Promise<strin
 }
 
 /** Whether every run came to its end, and to the right one. */
-export function checkAnswers(rows: readonly RunRow[], programs: readonly Program[], client: Client): Violation[] {
+export function checkAnswers(
+  rows: readonly RunRow[],
+  programs: readonly Program[],
+  client: Client,
+  { sagas }: Checker,
+): Violation[] {
   const violations: Violation[] = [];
   const violated = (promise: string, what: string) => violations.push(new Violation(promise, what));
   const byId = new Map(programs.flatMap(withChildren).map((program) => [program.id, program]));
@@ -152,6 +158,7 @@ export function checkAnswers(rows: readonly RunRow[], programs: readonly Program
   }
   for (const row of rows) {
     const program = byId.get(row.functionId);
+    if (isEnded(row) && program !== undefined) sagas.ended(row, program, !client.leftAsIs.has(row.id));
     if (!isEnded(row)) violated('every run ends', `${row.id} of ${row.functionId} is ${row.status}`);
     else if (row.status === 'cancelled') {
       if (!client.cancelled.has(row.id))

@@ -57,7 +57,10 @@ export class StartChecks {
         `${stepId} under fence ${fence} on ${worker}, when it had started under a later one`,
       );
     }
-    if (this.#clocksAgree && run !== undefined && !isEnded(run) && (run.status !== 'running' || run.fence !== fence)) {
+    // A cancel that undoes takes the lease from a worker that does not know of it yet.
+    const isTakenAway =
+      run !== undefined && (isEnded(run) || (run.ending !== null && !start.name.startsWith('compensate:')));
+    if (this.#clocksAgree && run !== undefined && !isTakenAway && (run.status !== 'running' || run.fence !== fence)) {
       this.#report(
         'a body starts under a lease that stands',
         `${stepId} under fence ${fence} on ${worker}; the run is ${run.status} under ${run.fence}`,

@@ -19,8 +19,9 @@ import {
 } from '@ironflow/core/wire';
 import { Membership } from './cluster/membership.ts';
 import { type LoopName, News, type NewsItem } from './cluster/news.ts';
+import { type CancelRunInput, cancelRun } from './commands/cancel-run.ts';
 import { type EmitInput, type EmitResult, emit } from './commands/emit.ts';
-import { cancelRun } from './commands/end-run.ts';
+import { finishEnding } from './commands/end-run.ts';
 import { FunctionCatalog } from './commands/function-catalog.ts';
 import type { CommandPorts, Outside } from './commands/ports.ts';
 import { type RegisterFunctionResult, registerFunction } from './commands/register-function.ts';
@@ -222,6 +223,11 @@ export class Engine {
       },
       giveBack: ({ id, fence, leaseSession }) =>
         this.#sessions.release(id, fence, leaseSession ?? '', { reason: 'returned' }),
+      cannotUndo: ({ id, fence }) =>
+        this.#run('cannotUndo', id, async (tx) => {
+          const run = await tx.get(runs, [id]);
+          if (run?.status === 'running' && run.fence === fence) await finishEnding(tx, run, this.#ports, false);
+        }),
     });
     const common = { store, commit: this.#commit, commands: this.#ports, clock, logger };
     this.#sessions = new Sessions({
@@ -385,9 +391,14 @@ export class Engine {
   }
 
   /** @throws {RunNotFoundError} */
-  async cancelRun(env: string, runId: string, reason: string): Promise<RunView> {
+  async cancelRun(
+    env: string,
+    runId: string,
+    reason: string,
+    options: Pick<CancelRunInput, 'compensate'> = {},
+  ): Promise<RunView> {
     await findRun(this.store, env, runId);
-    await this.#run('cancelRun', runId, (tx) => cancelRun(tx, { runId, reason }, this.#ports));
+    await this.#run('cancelRun', runId, (tx) => cancelRun(tx, { runId, reason, ...options }, this.#ports));
     return this.getRun(env, runId);
   }
 

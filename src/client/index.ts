@@ -179,9 +179,18 @@ export class IronflowClient {
     return { runs, totalCount, ...(nextCursor !== undefined && { nextCursor }) };
   }
 
-  /** Cancels a run that has not ended; one that has stays as it is. @throws {RunNotFoundError} */
-  async cancelRun(runId: string, reason = ''): Promise<Run> {
-    return (await this.#rpc('CancelRun', { id: runId, reason })) as unknown as Run;
+  /**
+   * Cancels a run that has not ended; one that has stays as it is.
+   * @param options - `compensate`: what the run has registered with `step.compensate` is undone first, the last first. The answer
+   * is then the run as it is while that goes on (`ending` is set); `waitForRun` has its end.
+   * @throws {RunNotFoundError}
+   */
+  async cancelRun(
+    runId: string,
+    reason = '',
+    options: { readonly compensate?: boolean | undefined } = {},
+  ): Promise<Run> {
+    return (await this.#rpc('CancelRun', { id: runId, reason, ...options })) as unknown as Run;
   }
 
   async listFunctions(): Promise<FunctionInfo[]> {

@@ -63,6 +63,8 @@ export interface Run {
   readonly input?: unknown;
   readonly output?: unknown;
   readonly error?: RunError;
+  /** Set while it is undone: how it will end once its compensations have run. */
+  readonly ending?: { readonly status: 'failed' | 'cancelled'; readonly error: RunError };
   readonly parentRunId?: string;
   readonly createdAt: string;
   readonly updatedAt: string;

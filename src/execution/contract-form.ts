@@ -13,6 +13,7 @@ export function contractStep(record: StepRecord): Readonly<Record<string, unknow
     ended_at: new Date(record.endedAt).toISOString(),
     duration_ms: record.endedAt - record.startedAt,
     output: record.output && payloadValue(record.output),
+    compensation_for: record.kind === 'compensate' ? record.name.slice('compensate:'.length) : undefined,
     error: record.error && {
       message: record.error.message,
       retryable: record.error.retryable,

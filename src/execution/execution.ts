@@ -2,6 +2,7 @@
 //
 //   running ──handler returned or threw──► ending ──all started bodies recorded──► completed | failed
 //      │  ──every branch waits───────────► suspended ──kept, and leased again──► running
+//      │                                           └─(compensations.ts)─┘
 //      └──lease lost, run cancelled──────► dropped
 //
 //   X1. A body is called only when its step is not in the history and the gate is open (the lease is known to stand), and
@@ -21,6 +22,7 @@ import {
   type Redactor,
   type RetryPolicy,
   StepTimeoutError,
+  ValidationError,
 } from '@ironflow/core';
 import {
   type Assignment,
@@ -41,6 +43,7 @@ import {
   type StepRecord,
   type WaitRequest,
 } from '@ironflow/core/wire';
+import { Compensations } from './compensations.ts';
 import { failureFrom, stepErrorFrom } from './failure.ts';
 import { History, type Turn } from './history.ts';
 import { payloadFrom } from './payload.ts';
@@ -136,6 +139,7 @@ export class Execution {
   readonly #bodies: RunningBodies = { aborts: new Set(), over: undefined };
   readonly #keeps: () => boolean;
   #outcome = Promise.withResolvers<Outcome>();
+  readonly #compensations: Compensations<BodyCall>;
   #records: Recorded[] = [];
   #waits: WaitRequest[] = [];
   #seenWakes: number;
@@ -178,6 +182,7 @@ export class Execution {
     this.#openWaits = new Map(assignment.waits.map(({ stepId, kind }) => [stepId, kind]));
     this.#seenWakes = assignment.wakes;
     this.#sequence = assignment.sequence;
+    this.#compensations = new Compensations(assignment.ending);
   }
 
   /** Runs the handler over the history. Resolves when the execution is over, whichever way. */
@@ -224,12 +229,26 @@ export class Execution {
   call(call: BodyCall): Promise<unknown> {
     return this.#promise((resolve, reject) => {
       if (this.#recall(call.id, call.name, call.kind, resolve, reject)) return;
-      const start = (attempt: number) => void this.#runBody(call, attempt, resolve, reject);
-      const open = this.#openWaits.get(call.id);
-      if (open === undefined) start(this.#attempts.get(call.id) ?? 1);
-      else if (open !== 'retry') this.#contradict(call.id, call.name, KIND_OF_WAIT[open], call.kind);
-      else this.#park({ id: call.id, name: call.name, settle: undefined, retry: start });
+      if (this.#isUndone) this.#park({ id: call.id, name: call.name, settle: undefined, retry: undefined });
+      else this.#begin(call, resolve, reject);
     });
+  }
+
+  #begin(call: BodyCall, resolve: (value: unknown) => void, reject: (error: unknown) => void): void {
+    const start = (attempt: number) => void this.#runBody(call, attempt, resolve, reject);
+    const open = this.#openWaits.get(call.id);
+    if (open === undefined) start(this.#attempts.get(call.id) ?? 1);
+    else if (open !== 'retry') this.#contradict(call.id, call.name, KIND_OF_WAIT[open], call.kind);
+    else this.#park({ id: call.id, name: call.name, settle: undefined, retry: start });
+  }
+
+  /**
+   * Registers what undoes a step, should the run fail.
+   * @throws {ValidationError} when the step has one.
+   */
+  compensate(stepName: string, call: BodyCall): void {
+    this.#spoilt ||= this.#asleep;
+    this.#compensations.register(call, stepName);
   }
 
   /** Begins a wait, or gives back how it ended. */
@@ -244,7 +263,7 @@ export class Execution {
       }
       const settle = (entry: MemoEntry) => settleWith(entry, resolve, reject, toValue);
       this.#park({ id, name, settle, retry: undefined });
-      if (open !== undefined) return;
+      if (open !== undefined || this.#isUndone) return;
       this.#waits.push({ ...this.#withoutSecrets(request), wake: this.#seenWakes, sequence: ++this.#sequence });
       this.#touch();
     });
@@ -306,7 +325,9 @@ export class Execution {
     for (let closed = this.#gate(); closed !== undefined; closed = this.#gate()) await closed;
     if (this.#over) return;
     const startedAt = this.#turns.now();
+    this.#compensations.inBody = call.kind === 'compensate';
     const result = await this.#bodyResult(call, attempt);
+    this.#compensations.inBody = false;
     this.#running--;
     if (this.#over) return;
     const record: StepRecord = {
@@ -359,7 +380,8 @@ export class Execution {
     const [waits] = portion(this.#waits, limits.waitsPerReportMax, length, waitLength);
     const more = this.#records.length > 0 || this.#waits.length > 0;
     const end = more ? undefined : this.#endToReport(recorded.length > 0);
-    if (recorded.length === 0 && waits.length === 0 && end === undefined && !this.#mustAsk) return;
+    const failing = more || recorded.length > 0 || this.#running > 0 ? undefined : this.#compensations.asked;
+    if (recorded.length + waits.length === 0 && end === undefined && failing === undefined && !this.#mustAsk) return;
     this.#mustAsk = false;
     this.#reporting = true;
     const { jobId, fence, leaseToken } = this.#assignment;
@@ -373,6 +395,7 @@ export class Execution {
       waits,
       ...(end && { end }),
       ...(kept && { kept }),
+      ...(failing && { failing }),
     };
     let answered: Promise<ReportAnswer>;
     try {
@@ -381,17 +404,23 @@ export class Execution {
       answered = Promise.reject(error);
     }
     answered.then(
-      (answer) => this.#answered(answer, recorded, end, kept),
-      (error: unknown) => this.#notTaken(error, end),
+      (answer) => this.#answered(answer, recorded, failing ? { status: 'failed', error: failing } : end, kept),
+      (error: unknown) => this.#notTaken(error, recorded, end),
     );
   }
 
   /** The engine will not take what was reported. The attempt fails with its reason, if it takes that. */
-  #notTaken(error: unknown, end: JobEnd | undefined): void {
+  #notTaken(error: unknown, recorded: readonly Recorded[], end: JobEnd | undefined): void {
     this.#reporting = false;
     if (this.#over) return;
     if (end?.status === 'failed' || !(error instanceof Error)) {
       this.drop(error instanceof Error ? error.message : String(error));
+      return;
+    }
+    if (this.#compensations.undoing && recorded.some(({ record: { status } }) => status === 'completed')) {
+      const failure = { ...failureFrom(error), retryable: false };
+      this.#records = recorded.map((one) => ({ ...one, record: failedRecord(one.record, failure) }));
+      this.#touch();
       return;
     }
     this.#records = [];
@@ -402,7 +431,8 @@ export class Execution {
 
   /** What ends the job, if nothing else is left to say or to do. */
   #endToReport(hasRecords: boolean): JobEnd | undefined {
-    if (this.#running > 0 || hasRecords) return undefined;
+    if (this.#running > 0 || hasRecords || this.#compensations.asked !== undefined) return undefined;
+    if (this.#compensates) return undefined;
     if (this.#end !== undefined) return this.#end;
     return this.#atRest ? { status: 'suspended' } : undefined;
   }
@@ -420,6 +450,10 @@ export class Execution {
       if (end.status === 'failed') this.#finish({ status: 'failed', error: end.error });
       else if (kept) this.#fallAsleep();
       else this.#finish({ status: end.status });
+      return;
+    }
+    if (end?.status === 'failed') {
+      this.#undo(end.error);
       return;
     }
     if (end?.status === 'suspended' && answer.resolutions.length === 0) {
@@ -474,13 +508,17 @@ export class Execution {
       this.#touch();
       return;
     }
+    if (this.#compensations.undoing && this.#history.isHeldUp) {
+      this.#passOver();
+      return;
+    }
     if (this.#records.length > 0 || this.#mustAsk || this.#running > 0) {
       this.#flush(); // with bodies running, waits are told at once: they count from now
       if (this.#running > 0 && this.#history.isHeldUp) this.#rest(HELD_UP_MS, () => this.#passOver());
       return;
     }
     // A failure stands for itself: it may be why recorded steps are not reached.
-    if (this.#end?.status !== 'failed') {
+    if (this.#end?.status !== 'failed' && !this.#compensations.undoing) {
       if (this.#history.isHeldUp) {
         this.#rest(HELD_UP_MS, () => this.#passOver());
         return;
@@ -491,8 +529,74 @@ export class Execution {
         return;
       }
     }
+    if (this.#compensates) {
+      this.#compensateNow();
+      return;
+    }
     this.#atRest = true;
     this.#flush();
+  }
+
+  // ── undoing (compensations.ts) ──
+
+  /** Whether the run is to be undone, or has been: nothing of the function starts any more. */
+  get #isUndone(): boolean {
+    return this.#compensations.ending !== undefined;
+  }
+
+  /** Whether what is registered comes before the end can be told. */
+  get #compensates(): boolean {
+    const { ending, isEmpty, undoing } = this.#compensations;
+    if (undoing || this.#over) return false;
+    if (ending !== undefined) return true;
+    if (isEmpty || this.#end?.status !== 'failed') return false;
+    return this.#retries === 'step' || !this.#end.error.retryable; // where the run is retried, nobody tells the last attempt
+  }
+
+  #compensateNow(): void {
+    const { ending } = this.#compensations;
+    if (ending !== undefined) this.#undo(ending);
+    else if (this.#end?.status === 'failed') {
+      if (this.#retries === 'run') this.#undo(this.#end.error);
+      else {
+        this.#compensations.asked = this.#end.error;
+        this.#flush();
+      }
+    }
+  }
+
+  #undo(ending: Failure): void {
+    const compensations = this.#compensations;
+    compensations.ending = ending;
+    compensations.asked = undefined;
+    compensations.undoing = true;
+    this.#end = undefined;
+    this.#waits = [];
+    this.#parked.clear();
+    const all = async () => {
+      for (const call of compensations.inOrder()) {
+        await new Promise<void>((resolve) => {
+          if (
+            !this.#recall(
+              call.id,
+              call.name,
+              call.kind,
+              () => resolve(),
+              () => resolve(),
+            )
+          )
+            this.#begin(
+              call,
+              () => resolve(),
+              () => resolve(),
+            );
+        });
+      }
+      this.#end = { status: 'failed', error: ending };
+      this.#touch();
+    };
+    void all();
+    this.#touch();
   }
 
   #rest(ms: number, then: () => void): void {
@@ -509,6 +613,10 @@ export class Execution {
   }
 
   #failUnreached(): void {
+    if (this.#compensations.ending !== undefined) {
+      this.#undo(this.#compensations.ending);
+      return;
+    }
     const missing = this.#history.unreached();
     const names = missing.map(({ name }) => `"${name}"`).join(', ');
     const reached = [...this.#parked.values()].map(({ name }) => `"${name}"`).join(', ');
@@ -589,7 +697,8 @@ export class Execution {
     this.#spoilt ||= this.#asleep;
     if (this.#asleep) return promise;
     if (this.#sequence >= limits.stepsPerRunMax) this.#handlerThrew(tooManySteps());
-    if (!this.#over && this.#end === undefined) start(resolve, reject);
+    if (this.#compensations.inBody) reject(stepInCompensation());
+    else if (!this.#over && this.#end === undefined && !this.#compensations.undoing) start(resolve, reject);
     return promise;
   }
 
@@ -678,6 +787,16 @@ function contradiction(stepId: string, name: string, recorded: StepKind, now: St
     `Step "${name}" is recorded in this run as ${recorded}, and the function now calls it as ${now}. ` +
       'Give each step a name of its own, and keep the order of steps the same for runs that are under way.',
     { details: { stepId, recorded, now } },
+  );
+}
+
+function failedRecord({ output, ...record }: StepRecord, error: Failure): StepRecord {
+  return { ...record, status: 'failed', error };
+}
+
+function stepInCompensation(): ValidationError {
+  return new ValidationError(
+    'A step was called inside a compensation. A compensation is a step itself, and has none within: do its work in its own body.',
   );
 }
 

@@ -184,12 +184,19 @@ class ExecutionSteps {
     });
   }
 
+  compensate(stepName: string, body: (context: StepContext) => unknown): void {
+    assertName(stepName);
+    if (typeof body !== 'function')
+      throw new ValidationError(`The compensation of step "${stepName}" has no body. Pass a function that undoes it.`);
+    const name = `compensate:${stepName}`;
+    // Ids of compensations know no branches, and a name is compensated once: the count is always 0.
+    const id = idWithinLimit(StepScope.root(this.#execution.runId).next(name), name);
+    const timeoutMs = this.#settings.stepTimeoutMs;
+    this.#execution.compensate(stepName, { id, name, kind: 'compensate', body, timeoutMs });
+  }
+
   #nextId(name: string): string {
-    const id = this.#scope.next(name);
-    if (utf8Length(id) <= limits.stepIdBytesMax) return id;
-    throw new ValidationError(
-      `The id of step "${name.slice(0, 40)}…" is longer than ${limits.stepIdBytesMax} bytes. Nest fewer parallels, or give them shorter names.`,
-    );
+    return idWithinLimit(this.#scope.next(name), name);
   }
 
   #sleepUntil(name: string, until: number): Promise<void> {
@@ -207,20 +214,31 @@ class ExecutionSteps {
   #step<T>(name: string, begin: () => Promise<T>): Promise<T> {
     if (this.#stopped) return new Promise<T>(() => {});
     try {
-      if (typeof name !== 'string' || name === '')
-        throw new ValidationError('A step needs a name: a string that is not empty.');
-      if (name.length > limits.nameLengthMax) {
-        throw new ValidationError(
-          `The step name "${name.slice(0, 40)}…" is longer than ${limits.nameLengthMax} characters. Shorten it.`,
-        );
-      }
-      if (!name.isWellFormed())
-        throw new ValidationError(`The step name "${name}" contains half of a character. Cut text between characters.`);
+      assertName(name);
       return awaitedOrNot(begin());
     } catch (error) {
       return awaitedOrNot(Promise.reject<T>(error));
     }
   }
+}
+
+function assertName(name: unknown): asserts name is string {
+  if (typeof name !== 'string' || name === '')
+    throw new ValidationError('A step needs a name: a string that is not empty.');
+  if (name.length > limits.nameLengthMax) {
+    throw new ValidationError(
+      `The step name "${name.slice(0, 40)}…" is longer than ${limits.nameLengthMax} characters. Shorten it.`,
+    );
+  }
+  if (!name.isWellFormed())
+    throw new ValidationError(`The step name "${name}" contains half of a character. Cut text between characters.`);
+}
+
+function idWithinLimit(id: string, name: string): string {
+  if (utf8Length(id) <= limits.stepIdBytesMax) return id;
+  throw new ValidationError(
+    `The id of step "${name.slice(0, 40)}…" is longer than ${limits.stepIdBytesMax} bytes. Nest fewer parallels, or give them shorter names.`,
+  );
 }
 
 /** Whether a step is awaited is the function's business: its rejection must not end the process. */

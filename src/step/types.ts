@@ -56,6 +56,18 @@ export interface StepClient {
   invokeAsync(functionId: string, input?: unknown): Promise<{ readonly runId: string }>;
 
   /**
+   * Registers what undoes a step. When the run fails for good (an error that nobody caught and that is not tried again), or is
+   * cancelled with `compensate`, what is registered runs, the last first; each is a durable step `compensate:<stepName>`,
+   * tried again by the function's retry policy. One that fails is recorded, and the others still run.
+   * @param stepName - The step that `fn` undoes; once for each name.
+   * @throws {ValidationError} when the step has a compensation already.
+   * @example
+   * const hotel = await step.run('book-hotel', () => book(event.data.hotel));
+   * step.compensate('book-hotel', () => cancelBooking(hotel.id));
+   */
+  compensate(stepName: string, fn: (context: StepContext) => unknown): void;
+
+  /**
    * Runs branches side by side. Each gets a step client of its own; its steps are told apart from those of other branches.
    * @returns the branches' results, in their order; with `onError: 'allSettled'`, an Error in the place of a failed one.
    */

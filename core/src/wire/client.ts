@@ -29,6 +29,7 @@ export const runStepsRequest = eitherCase({ runId: z.string().min(1) });
 export const cancelRunRequest = eitherCase({
   id: z.string().min(1),
   reason: z.string().max(limits.errorTextLengthMax).nullish(),
+  compensate: z.boolean().nullish(),
 });
 export const listRunsRequest = eitherCase({
   functionId: optional(z.string()),

@@ -84,6 +84,7 @@ export function assignmentToJson(assignment: Assignment, conversational: boolean
       waits: assignment.waits.map(({ stepId, kind, dueAt }) => ({ step_id: stepId, kind, due_at: dueAt })),
       wakes: assignment.wakes,
       time_left_ms: assignment.timeLeftMs,
+      ending: assignment.ending && failureToWire(assignment.ending),
     },
     {
       event: eventToJson(assignment.event),
@@ -138,15 +139,15 @@ function failureToWire(failure: Failure): Readonly<Record<string, unknown>> {
 
 /** A report between our worker and our engine. */
 export function reportToJson(report: Report): string {
-  const { end } = report;
+  const { end, failing } = report;
   return object({
     job_id: report.jobId,
     execution_seq: report.fence,
     lease_token: report.leaseToken,
     seen_wakes: report.seenWakes,
     kept: report.kept,
-    status: end?.status ?? 'progress',
-    error: end?.status === 'failed' ? failureToWire(end.error) : undefined,
+    status: end?.status ?? (failing ? 'failing' : 'progress'),
+    error: end?.status === 'failed' ? failureToWire(end.error) : failing && failureToWire(failing),
     output_json: end?.status === 'completed' ? payloadText(end.output) : undefined,
     steps: report.records.map(recordToWire),
     waits: report.waits.map(waitToWire),
@@ -360,6 +361,7 @@ const assignmentSchema = z.object({
   lease_token: z.string().default(''),
   time_left_ms: z.number().optional(),
   context: z.object({ secrets: z.record(z.string(), z.string()).nullish() }).nullish(),
+  ending: failure.optional(),
 });
 
 /** Reads an assignment as any engine of the contract sends it. @throws {ValidationError} */
@@ -383,6 +385,7 @@ export function assignmentFromJson(input: unknown): Assignment {
     leaseToken: wire.lease_token,
     ...(wire.time_left_ms !== undefined && { timeLeftMs: wire.time_left_ms }),
     ...(wire.context?.secrets && { secrets: wire.context.secrets }),
+    ...(wire.ending && { ending: wire.ending }),
   };
 }
 
@@ -454,7 +457,7 @@ const reportSchema = z.object({
   lease_token: z.string(),
   seen_wakes: count,
   kept: z.boolean().optional(),
-  status: z.enum(['progress', 'completed', 'failed', 'suspended']),
+  status: z.enum(['progress', 'completed', 'failed', 'failing', 'suspended']),
   error: failure.optional(),
   ...payloadFields('output'),
   steps: z.array(recordSchema).max(limits.stepsPerReportMax).default([]),
@@ -481,6 +484,7 @@ export function reportFromJson(input: unknown): Report {
     waits: wire.waits.map(waitFrom),
     ...(end && { end }),
     ...(wire.kept && { kept: true }),
+    ...(wire.status === 'failing' && { failing: wire.error ?? noReason }),
   };
 }
 

@@ -87,6 +87,8 @@ export interface Assignment {
   readonly timeLeftMs?: number | undefined;
   /** Values of the secrets that the function declares, as far as there are any; absent when it declares none. */
   readonly secrets?: Readonly<Record<string, string>> | undefined;
+  /** Set when the run is to be undone: it will end with this, once its compensations have run. Nothing else of it starts. */
+  readonly ending?: Failure | undefined;
 }
 
 /**
@@ -166,6 +168,11 @@ export interface Report {
   readonly end?: JobEnd | undefined;
   /** The suspended execution stays in the worker's memory: a later lease on its run may come as a continuation. */
   readonly kept?: boolean | undefined;
+  /**
+   * In place of an end: the function has failed, and has compensations to run. The answer says `ended` when the run gets another
+   * attempt instead; otherwise the lease stands, and the end follows once they have run.
+   */
+  readonly failing?: Failure | undefined;
 }
 
 /** News for a branch that waits: its step has ended, or its next attempt may start. */

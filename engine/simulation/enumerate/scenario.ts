@@ -112,20 +112,27 @@ export async function runScenario(
   if (violations.length === 0) {
     await checker.follow(cluster.store, env);
     await checker.compareWith(cluster.store.stored);
-    violations.push(...checker.violations, ...checkEnds(scenario, rows, client, isOver()));
+    const ends = checkEnds(scenario, rows, client, isOver(), checker);
+    violations.push(...checker.violations, ...ends);
   }
   for (const { process } of [...cluster.engines(), ...cluster.workers()]) process.kill();
   return { writes, violations, trace };
 }
 
-function checkEnds(scenario: Scenario, rows: readonly RunRow[], client: Client, isOver: boolean): Violation[] {
+function checkEnds(
+  scenario: Scenario,
+  rows: readonly RunRow[],
+  client: Client,
+  isOver: boolean,
+  checker: Checker,
+): Violation[] {
   if (!isOver) return [new Violation('every run ends', rows.map(({ id, status }) => `${id} is ${status}`).join(', '))];
   if (scenario.purged) return rows.map(({ id }) => new Violation('what is past its retention is gone', id));
   const { ends = {}, programs } = scenario;
   const judged = rows.filter(({ functionId }) => ends[functionId] === undefined);
   const others = rows.filter(({ functionId }) => ends[functionId] !== undefined);
   const left = programs.filter(({ id }) => ends[id] === undefined);
-  const violations = checkAnswers(judged, left, client);
+  const violations = checkAnswers(judged, left, client, checker);
   for (const row of others) {
     const { functionId, status, output, error } = row;
     const end =

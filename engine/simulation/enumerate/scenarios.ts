@@ -59,12 +59,14 @@ const send =
       await client.emit(name, { key }, `${name} ${key} ${ms}`);
     });
 const cancelAt =
-  (ms: number, first: Program) =>
+  (ms: number, first: Program, compensate = false) =>
   ({ at, begin, client }: Stage): void =>
     at(ms, async () => {
       const runId = await begin(first);
-      if (runId !== undefined) await client.cancel(runId);
+      if (runId !== undefined) await client.cancel(runId, compensate);
     });
+const undoable = (name: string, failures = 0, options: Partial<StepNode> = {}): StepNode =>
+  step(name, { undo: { failures }, ...options });
 /** Does something to a process, at a time; the scenario does not wait for it. */
 const meanwhile =
   (ms: number, work: (stage: Stage) => void) =>
@@ -85,6 +87,11 @@ function scenario(name: string, { nodes, more = [], options = {} }: Course, rest
 function cancelled(name: string, ms: number, nodes: readonly Node[], rest: Partial<Scenario> = {}): Scenario {
   const first = program(nodes);
   return { name, programs: [first], course: startAnd(first, cancelAt(ms, first)), ...rest };
+}
+
+function undone(name: string, ms: number, nodes: readonly Node[], rest: Partial<Scenario> = {}): Scenario {
+  const first = program(nodes);
+  return { name, programs: [first], course: startAnd(first, cancelAt(ms, first, true)), ...rest };
 }
 
 const busy = program([step('slow', { bodyMs: 2_000 })]);
@@ -192,6 +199,34 @@ export const scenarios: readonly Scenario[] = [
   cancelled('cancel with a child', 1_000, [invoke(child([sleep('inner', 2_000)]))]),
   cancelled('cancel while a retry waits', 700, [step('flaky', { failures: 2 })]),
   cancelled('cancel about when it ends', 300, twoSteps),
+  scenario('a saga that undoes two steps', {
+    nodes: [undoable('one'), undoable('two'), step('hopeless', { end: 'final' })],
+  }),
+  scenario('a saga whose step uses up its attempts', {
+    nodes: [undoable('one'), step('hopeless', { end: 'exhausted' })],
+  }),
+  scenario('a saga whose handler fails for good', { nodes: [undoable('one'), handlerThrows(3)] }),
+  scenario('a saga with a compensation that fails once', {
+    nodes: [undoable('one'), undoable('two', 1), step('hopeless', { end: 'final' })],
+  }),
+  scenario('a saga with a compensation that fails for good', {
+    nodes: [undoable('one'), undoable('two', 9), undoable('three'), step('hopeless', { end: 'final' })],
+  }),
+  scenario('a saga in branches, one of which still works', {
+    nodes: [parallel([[step('hopeless', { end: 'final' })], [undoable('slow', 0, { bodyMs: 900 })]])],
+  }),
+  scenario('a saga whose worker is killed while it undoes', {
+    nodes: [undoable('one'), undoable('two', 0, { bodyMs: 1_500 }), step('hopeless', { end: 'final' })],
+    more: [meanwhile(2_400, ({ cluster }) => cluster.workers()[0]?.kill())],
+  }),
+  undone('cancel a saga while it waits', 1_000, [undoable('one'), undoable('two'), wait('for')]),
+  undone('cancel a saga while a body runs', 1_000, [undoable('one'), undoable('slow', 0, { bodyMs: 3_000 })]),
+  undone('cancel a saga that undoes already', 1_000, [
+    undoable('one', 1),
+    undoable('slow', 0, { bodyMs: 700 }),
+    step('hopeless', { end: 'final' }),
+  ]),
+  undone('two engines: cancel a saga', 800, [undoable('one'), sleep('nap', 5_000)], { engines: 2, workers: 2 }),
   scenario('one intention, emitted three times', {
     nodes: [step('one')],
     more: [

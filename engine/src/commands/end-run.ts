@@ -1,9 +1,10 @@
-import { encodeJson, type JsonText, stepNameFromId } from '@ironflow/core';
+import { encodeJson, invariant, type JsonText, stepNameFromId } from '@ironflow/core';
 import type { Failure } from '@ironflow/core/wire';
 import type { Transaction } from '../group-commit/index.ts';
-import { endRun, isEnded, jobIdOf, type RunEnd } from '../kernel/run.ts';
-import { type RunRow, runs, waits } from '../store/tables.ts';
+import { endingOf, endRun, isEnded, jobIdOf, queueRun, type RunEnd, type RunEnding } from '../kernel/run.ts';
+import { attempts, type RunRow, runs, waits } from '../store/tables.ts';
 import type { CommandPorts } from './ports.ts';
+import { makeReady } from './start-runs.ts';
 import { isStepped, meetWait, type SteppedWait, type WaitOutcome } from './waits.ts';
 
 export async function completeRun(tx: Transaction, run: RunRow, output: JsonText, ports: CommandPorts): Promise<void> {
@@ -23,23 +24,91 @@ export async function failRun(
   await end(tx, run, { status: 'failed', error: text }, forParent, ports, revoke ? error : undefined);
 }
 
-/** Cancels a run that has not ended. Its worker is told; what a step has done already stays done. */
-export async function cancelRun(
+export async function endCancelled(
   tx: Transaction,
-  { runId, reason }: { readonly runId: string; readonly reason: string },
+  run: RunRow,
+  error: Failure,
   ports: CommandPorts,
-): Promise<RunRow | null> {
-  const run = await tx.get(runs, [runId]);
-  if (run === null || isEnded(run)) return run;
-  const error: Failure = {
-    name: 'RunCancelledError',
-    code: 'RUN_CANCELLED',
-    retryable: false,
-    message: reason === '' ? 'The run was cancelled.' : `The run was cancelled: ${reason}`,
-  };
+  revoke = true,
+): Promise<RunRow> {
   const text = encodeJson(error, `error of run ${run.id}`);
   const forParent: WaitOutcome = { status: 'failed', error: childFailure(run, error, 'was cancelled') };
-  return end(tx, run, { status: 'cancelled', error: text }, forParent, ports, error);
+  return end(tx, run, { status: 'cancelled', error: text }, forParent, ports, revoke ? error : undefined);
+}
+
+// ── undoing ──
+
+/**
+ * A run is to be undone before it ends: what it waits for is dropped, and its ending is written down.
+ * @returns the row to write: still leased, or in a state from which the caller makes it ready.
+ */
+export async function beginEnding(tx: Transaction, run: RunRow, ending: RunEnding): Promise<RunRow> {
+  await dropWaits(tx, run);
+  return {
+    ...run,
+    ending: encodeJson(ending, `ending of run ${run.id}`),
+    openWaits: 0,
+    retryAt: null,
+    idleLeases: 0,
+    updatedAt: tx.now,
+  };
+}
+
+/**
+ * A run fails for good over its worker's head. What it has registered runs first: nobody but a worker knows whether that is
+ * anything, so one is asked.
+ */
+export async function failUndone(tx: Transaction, run: RunRow, error: Failure, ports: CommandPorts): Promise<void> {
+  if (run.fence === 0) return failRun(tx, run, error, ports);
+  const undone = await beginEnding(tx, run, { status: 'failed', error });
+  tx.update(runs, await requeue(tx, undone, error, ports));
+}
+
+/** Takes a run from whoever has it, and makes it ready for its compensations. */
+export async function requeue(tx: Transaction, run: RunRow, why: Failure, ports: CommandPorts): Promise<RunRow> {
+  const { leaseSession, env, functionId, functionVersion: version } = run;
+  if (run.status === 'queued') return run;
+  if (run.status !== 'running' || leaseSession === null) return makeReady(tx, run, ports);
+  recordLostLease(tx, run);
+  const jobId = jobIdOf(run.id, run.fence);
+  tx.afterCommit(() => {
+    ports.outside.jobRevoked(leaseSession, jobId, why.code, why.message);
+    ports.outside.queued({ env, functionId, version });
+  });
+  return queueRun(run, tx.now);
+}
+
+/** Ends a run that has been undone, or cannot be. */
+export async function finishEnding(tx: Transaction, run: RunRow, ports: CommandPorts, revoke: boolean): Promise<void> {
+  const ending = endingOf(run);
+  invariant(ending !== undefined, `a run that was undone has an ending (${run.id})`);
+  if (ending.status === 'failed') await failRun(tx, run, ending.error, ports, revoke);
+  else await endCancelled(tx, run, ending.error, ports, revoke);
+}
+
+// ── ends ──
+
+/** Under this lease every step not recorded by now may have been started, and nobody knows. */
+export function recordLostLease(tx: Transaction, run: RunRow): void {
+  tx.insert(attempts, {
+    runId: run.id,
+    stepId: '',
+    number: run.fence,
+    name: '',
+    fence: run.fence,
+    sessionId: run.leaseSession,
+    outcome: 'unknown',
+    error: null,
+    startedAt: run.leasedAt,
+    endedAt: tx.now,
+  });
+}
+
+/** Also waits that are met but not taken up: a retry that is due stays until its attempt is recorded. */
+async function dropWaits(tx: Transaction, run: RunRow): Promise<void> {
+  if (run.openWaits === 0 && run.wakes === 0) return;
+  const left = await tx.scan({ table: waits, prefix: [run.id], limit: Number.MAX_SAFE_INTEGER });
+  for (const { runId, stepId } of left) tx.delete(waits, [runId, stepId]);
 }
 
 /** Ends the run, drops what it still waited for, and tells the run that invoked it. */
@@ -53,11 +122,7 @@ async function end(
 ): Promise<RunRow> {
   const ended = endRun(run, how, tx.now);
   tx.update(runs, ended);
-  // Also waits that are met but not taken up: a retry that is due stays until its attempt is recorded.
-  if (run.openWaits > 0 || run.wakes > 0) {
-    const left = await tx.scan({ table: waits, prefix: [run.id], limit: Number.MAX_SAFE_INTEGER });
-    for (const { runId, stepId } of left) tx.delete(waits, [runId, stepId]);
-  }
+  await dropWaits(tx, run);
   tx.afterCommit(() => {
     if (run.status === 'running' && run.leaseSession !== null) {
       const jobId = jobIdOf(run.id, run.fence);

@@ -8,6 +8,7 @@
 import { encodeJson, type JsonText, jsonNull } from '@ironflow/core';
 import {
   type Failure,
+  type JobEnd,
   payloadText,
   type Report,
   type ReportAnswer,
@@ -21,11 +22,11 @@ import { refuseReport } from '../kernel/lease.ts';
 import { jobIdOf, parkRun, parseJobId } from '../kernel/run.ts';
 import { attempts, type RunRow, runs, type StepKind, steps, waits } from '../store/tables.ts';
 import { beginWait } from './begin-wait.ts';
-import { completeRun, failRun } from './end-run.ts';
+import { beginEnding, completeRun, failRun, finishEnding } from './end-run.ts';
 import type { CommandPorts } from './ports.ts';
 import { redactedReport } from './redact-report.ts';
 import { resolutionsSince } from './resolutions.ts';
-import { retryOrFailRun } from './retry-run.ts';
+import { decideRunFailure, retryOrFailRun, waitForRetry } from './retry-run.ts';
 import { declaresNone, redactorOf } from './secrets.ts';
 import { makeReady } from './start-runs.ts';
 import { blankWait } from './waits.ts';
@@ -162,7 +163,7 @@ class ReportedRun {
     const run = this.#run;
     const definition = await this.#ports.functions.version(tx, run.env, run.functionId, run.functionVersion);
     const decision =
-      definition === undefined || record.kind === 'compensate'
+      definition === undefined || !this.#input.reporter.retriesSteps
         ? ({ kind: 'final' } as const)
         : decideFailure(record.retry ?? definition.retry, failure, record.attempt, tx.now);
     if (decision.kind === 'final') {
@@ -202,7 +203,9 @@ class ReportedRun {
   async end(): Promise<ReportAnswer> {
     const { end } = this.#input.report;
     const run = this.#run;
+    if (run.ending !== null) return this.#endUndoing(end);
     if (this.#fatal !== undefined) return this.#failNow(this.#fatal);
+    if (this.#input.report.failing !== undefined) return this.#failing(this.#input.report.failing);
     switch (end?.status) {
       case undefined:
         this.#writeIfChanged(run);
@@ -218,7 +221,36 @@ class ReportedRun {
     }
   }
 
+  /** The function has failed, and has compensations: its worker runs them under this lease, unless there is another attempt. */
+  async #failing(error: Failure): Promise<ReportAnswer> {
+    const decision = await decideRunFailure(this.#tx, this.#run, error, this.#ports);
+    if (decision.kind === 'retry') {
+      waitForRetry(this.#tx, this.#run, error, decision, this.#ports, false);
+      return this.#answer(true);
+    }
+    this.#run = await beginEnding(this.#tx, this.#run, { status: 'failed', error });
+    this.#tx.update(runs, this.#run);
+    return this.#answer(false);
+  }
+
+  /** What a report says of a run that is to be undone: how that ends is decided. */
+  async #endUndoing(end: JobEnd | undefined): Promise<ReportAnswer> {
+    if (end?.status === 'suspended') return this.#suspend();
+    if (end === undefined && this.#input.reporter.goesOn) {
+      this.#writeIfChanged(this.#broughtNews && this.#run.idleLeases > 0 ? { ...this.#run, idleLeases: 0 } : this.#run);
+      return this.#answer(false);
+    }
+    await finishEnding(this.#tx, this.#run, this.#ports, false);
+    return this.#answer(true);
+  }
+
   async #failNow(error: Failure): Promise<ReportAnswer> {
+    if (this.#input.reporter.retriesSteps) {
+      const undone = await beginEnding(this.#tx, this.#run, { status: 'failed', error });
+      this.#tx.afterCommit(() => this.#jobEnded());
+      this.#tx.update(runs, await makeReady(this.#tx, undone, this.#ports));
+      return this.#answer(true);
+    }
     await failRun(this.#tx, this.#run, error, this.#ports, false);
     return this.#answer(true);
   }

@@ -1,10 +1,10 @@
 import { encodeJson } from '@ironflow/core';
 import type { Failure } from '@ironflow/core/wire';
 import type { Transaction } from '../group-commit/index.ts';
-import { decideFailure } from '../kernel/failure-policy.ts';
+import { decideFailure, type FailureDecision } from '../kernel/failure-policy.ts';
 import { jobIdOf, parkRun } from '../kernel/run.ts';
 import { attempts, type RunRow, runs, waits } from '../store/tables.ts';
-import { failRun } from './end-run.ts';
+import { failRun, failUndone, finishEnding, requeue } from './end-run.ts';
 import type { CommandPorts } from './ports.ts';
 import { blankWait } from './waits.ts';
 
@@ -20,10 +20,29 @@ export async function retryOrFailRun(
   ports: CommandPorts,
   revoke: boolean,
 ): Promise<void> {
-  const definition = await ports.functions.version(tx, run.env, run.functionId, run.functionVersion);
-  const decision = definition === undefined ? undefined : decideFailure(definition.retry, error, run.attempt, tx.now);
-  if (decision?.kind !== 'retry') return failRun(tx, run, error, ports, revoke);
+  const decision = await decideRunFailure(tx, run, error, ports);
+  if (decision.kind === 'final') return failRun(tx, run, error, ports, revoke);
+  waitForRetry(tx, run, error, decision, ports, revoke);
+}
 
+export async function decideRunFailure(
+  tx: Transaction,
+  run: RunRow,
+  error: Failure,
+  ports: CommandPorts,
+): Promise<FailureDecision> {
+  const definition = await ports.functions.version(tx, run.env, run.functionId, run.functionVersion);
+  return definition === undefined ? { kind: 'final' } : decideFailure(definition.retry, error, run.attempt, tx.now);
+}
+
+export function waitForRetry(
+  tx: Transaction,
+  run: RunRow,
+  error: Failure,
+  decision: FailureDecision & { readonly kind: 'retry' },
+  ports: CommandPorts,
+  revoke: boolean,
+): void {
   tx.insert(attempts, {
     runId: run.id,
     stepId: '',
@@ -77,5 +96,16 @@ export async function expireDeadline(tx: Transaction, runId: string, ports: Comm
     message: `Function "${run.functionId}" ran for longer than its timeout of ${timeoutMs} ms without a pause. Raise "timeout", or split the work into steps.`,
     details: { timeoutMs },
   };
-  await retryOrFailRun(tx, run, error, ports, true);
+  if (run.ending !== null) return timeOutUndoing(tx, run, error, ports);
+  const decision = await decideRunFailure(tx, run, error, ports);
+  if (decision.kind === 'retry') waitForRetry(tx, run, error, decision, ports, true);
+  else await failUndone(tx, run, error, ports);
+}
+
+/** Leases in a row in which compensations used up the function's timeout, before they are given up. */
+const UNDOING_TIMEOUTS_MAX = 5;
+
+async function timeOutUndoing(tx: Transaction, run: RunRow, error: Failure, ports: CommandPorts): Promise<void> {
+  if (run.idleLeases >= UNDOING_TIMEOUTS_MAX) return finishEnding(tx, run, ports, true);
+  tx.update(runs, await requeue(tx, { ...run, idleLeases: run.idleLeases + 1 }, error, ports));
 }

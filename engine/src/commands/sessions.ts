@@ -12,7 +12,8 @@ import { encodeJson, type JsonText } from '@ironflow/core';
 import type { WorkerHello } from '@ironflow/core/wire';
 import type { Transaction } from '../group-commit/index.ts';
 import { jobIdOf, queueRun } from '../kernel/run.ts';
-import { attempts, type RunRow, runs, type SessionRow, type SessionTransport, sessions } from '../store/tables.ts';
+import { runs, type SessionRow, type SessionTransport, sessions } from '../store/tables.ts';
+import { recordLostLease } from './end-run.ts';
 import type { CommandPorts } from './ports.ts';
 
 export interface RegisterSessionInput {
@@ -166,21 +167,5 @@ export async function releaseLease(
       `The lease of this job has ended: ${end.reason}.`,
     );
     ports.outside.queued({ env: run.env, functionId: run.functionId, version: run.functionVersion });
-  });
-}
-
-/** Under this lease every step not recorded by now may have been started, and nobody knows. */
-function recordLostLease(tx: Transaction, run: RunRow): void {
-  tx.insert(attempts, {
-    runId: run.id,
-    stepId: '',
-    number: run.fence,
-    name: '',
-    fence: run.fence,
-    sessionId: run.leaseSession,
-    outcome: 'unknown',
-    error: null,
-    startedAt: run.leasedAt,
-    endedAt: tx.now,
   });
 }

@@ -6,6 +6,8 @@ export interface WorkerChannel {
   readonly env: string;
   /** Function ids, each with the version the worker has, or null when it did not say. */
   readonly functions: ReadonlyMap<string, number | null>;
+  /** Whether it speaks our extensions. */
+  readonly conversational: boolean;
   /** How many more jobs it can take now. */
   readonly room: number;
   /** The dispatcher is about to send this many jobs. */

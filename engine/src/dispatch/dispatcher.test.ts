@@ -24,12 +24,14 @@ test('room that was reserved on a session which is given up is there again when 
     secrets: () => undefined,
     sessionGuard: async () => undefined,
     claimed: () => {},
+    cannotUndo: async () => {},
     giveBack: async ({ id }) => void returned.push(id),
   });
   const channel = new LineChannel({
     sessionId: 'worker-1',
     env: queue.env,
     functions: new Map([[queue.functionId, 1]]),
+    conversational: true,
     jobsMax: 1,
     held: [],
     handlers: { assigned: () => {}, resolved: () => {}, revoked: () => {}, replaced: () => {} },

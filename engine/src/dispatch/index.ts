@@ -39,6 +39,8 @@ export interface DispatcherOptions {
   readonly claimed: (run: RunRow) => void;
   /** Hands a lease back that could not be delivered. */
   readonly giveBack: (run: RunRow) => Promise<void>;
+  /** A run is to be undone, and was leased to a worker whose contract cannot tell it so. */
+  readonly cannotUndo: (run: RunRow) => Promise<void>;
 }
 
 interface FunctionQueue {
@@ -188,7 +190,10 @@ export class Dispatcher {
         reservation.release(); // its session may come back with the same channel
         if (!this.#closed) await this.#options.giveBack(run);
       } else if (assigning.revoked) reservation.release();
-      else {
+      else if (run.ending !== null && !channel.conversational) {
+        reservation.release();
+        await this.#options.cannotUndo(run);
+      } else {
         channel.assign(offer);
         for (const resolution of assigning.news) channel.resolve(jobId, resolution);
       }
@@ -220,8 +225,8 @@ export class Dispatcher {
     const now = clock.now();
     const stored: Reader = { scan: async (range) => (await store.scan(range)).map(({ row }) => row) };
     const resolutions = kept === undefined ? [] : await resolutionsSince(stored, run.id, kept.seenWakes);
-    // With nothing new it would only rest where it is: what it missed, a replay finds.
-    if (resolutions.length === 0) return this.whole(run, event);
+    // With nothing new it would only rest where it is: what it missed, a replay finds. One to be undone begins that by a replay.
+    if (resolutions.length === 0 || run.ending !== null) return this.whole(run, event);
     return {
       jobId: jobIdOf(run.id, run.fence),
       runId: run.id,

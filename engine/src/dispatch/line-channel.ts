@@ -19,6 +19,7 @@ export interface LineChannelOptions {
   readonly sessionId: string;
   readonly env: string;
   readonly functions: ReadonlyMap<string, number | null>;
+  readonly conversational: boolean;
   readonly jobsMax: number;
   /** Jobs that are leased to the session from before. */
   readonly held: readonly string[];
@@ -31,6 +32,7 @@ export class LineChannel implements RegisteredChannel {
   readonly sessionId: string;
   readonly env: string;
   readonly functions: ReadonlyMap<string, number | null>;
+  readonly conversational: boolean;
   readonly #room: JobRoom;
   readonly #options: LineChannelOptions;
   /** Which of the jobs sent on this line a job was, from 1. */
@@ -45,6 +47,7 @@ export class LineChannel implements RegisteredChannel {
     this.sessionId = options.sessionId;
     this.env = options.env;
     this.functions = options.functions;
+    this.conversational = options.conversational;
     this.#room = new JobRoom(options.jobsMax, options.held);
   }
 

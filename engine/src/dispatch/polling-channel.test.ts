@@ -12,6 +12,7 @@ function open(options: { jobsMax?: number; held?: string[] } = {}) {
     sessionId: 'worker-1',
     env: 'default',
     functions: new Map([['f', null]]),
+    conversational: true,
     jobsMax: options.jobsMax ?? 2,
     held: options.held ?? [],
     clock,

@@ -34,6 +34,7 @@ export interface PollingChannelOptions {
   readonly sessionId: string;
   readonly env: string;
   readonly functions: ReadonlyMap<string, number | null>;
+  readonly conversational: boolean;
   readonly jobsMax: number;
   /** Jobs that are leased to the session from before. */
   readonly held: readonly string[];
@@ -54,6 +55,7 @@ export class PollingChannel implements RegisteredChannel {
   readonly sessionId: string;
   readonly env: string;
   readonly functions: ReadonlyMap<string, number | null>;
+  readonly conversational: boolean;
   readonly #room: JobRoom;
   /** The last poll. Undefined before the first, and when the next is overdue. */
   #last: Poll | undefined;
@@ -76,6 +78,7 @@ export class PollingChannel implements RegisteredChannel {
     this.sessionId = options.sessionId;
     this.env = options.env;
     this.functions = options.functions;
+    this.conversational = options.conversational;
     this.#room = new JobRoom(options.jobsMax, options.held);
   }
 

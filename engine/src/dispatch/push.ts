@@ -152,6 +152,8 @@ class PushChannel implements WorkerChannel {
   readonly url: string;
   /** Only changed while the dispatcher does not have the channel. */
   functions: ReadonlyMap<string, number | null> = new Map();
+  /** Taken for granted until it answers in the contract's own form: what is to be undone has mostly been here before. */
+  conversational = true;
   readonly #ports: PushPorts;
   readonly #poster: HttpPoster;
   readonly #open = new Map<string, AbortController>();
@@ -283,6 +285,7 @@ class PushChannel implements WorkerChannel {
         message: `The endpoint ${this.url} answered 200 with something that is no push response: ${error instanceof Error ? error.message : String(error)} Serve the function with serve() of @ironflow/node.`,
       });
     }
+    this.conversational = report.extended;
     await this.#ports.report(this.sessionId, report.report, report.extended);
   }
 

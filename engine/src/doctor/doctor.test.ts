@@ -1,5 +1,6 @@
 // Corruption is planted in a store with work in it; the doctor finds each kind, and its repairs let the work go on.
 
+import type { JsonText } from '@ironflow/core';
 import { afterEach, describe, expect, test } from 'vitest';
 import { createFunction } from '../../../src/function/index.ts';
 import { MemoryStore } from '../store/memory/index.ts';
@@ -118,6 +119,10 @@ interface Corruption {
 const stepId = (runId: string, name: string) => `${runId}:${name}:0`;
 
 const corruptions: Readonly<Record<string, Corruption>> = {
+  'a run that has ended and is to be undone': {
+    check: 'ending-of-ended-run',
+    plant: ({ change, ids }) => change(runs, [ids.quick], () => ({ ending: '{}' as JsonText })),
+  },
   'a queued run that is not offered': {
     check: 'no-wake-up',
     plant: ({ change, ids }) =>

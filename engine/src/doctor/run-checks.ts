@@ -122,6 +122,7 @@ function examineRow(run: RunRow): Finding[] {
     ['output', run.output],
     ['error', run.error],
     ['input', run.input],
+    ['ending', run.ending],
   ] as const) {
     if (text !== null && !isJson(text))
       found.push({ check: 'unreadable-json', rows, message: `Its ${column} is not JSON: nobody can read it.` });
@@ -130,7 +131,18 @@ function examineRow(run: RunRow): Finding[] {
 }
 
 function examineEnded({ run, waits: open }: RunPicture): Finding[] {
-  return open.map((wait) => ({
+  const ending: Finding = {
+    check: 'ending-of-ended-run',
+    rows: [nameOf(run)],
+    message: `The run is ${run.status}, and is said to be undone before it ends: a restart would undo it again.`,
+    repair: 'remove the ending',
+    apply: patch(run, () => ({ ending: null })),
+  };
+  return [...(run.ending === null ? [] : [ending]), ...open.map(waitOfEnded(run))];
+}
+
+function waitOfEnded(run: RunRow): (wait: WaitRow) => Finding {
+  return (wait) => ({
     check: 'wait-of-ended-run',
     rows: [waitName(wait), nameOf(run)],
     message: `The run is ${run.status}, and something still waits in its name.`,
@@ -140,7 +152,7 @@ function examineEnded({ run, waits: open }: RunPicture): Finding[] {
       if (current !== null && isEnded(current) && (await tx.get(waits, [wait.runId, wait.stepId])) !== null)
         tx.delete(waits, [wait.runId, wait.stepId]);
     },
-  }));
+  });
 }
 
 function examineOpen(picture: RunPicture, now: number): Finding[] {

@@ -10,11 +10,15 @@
 //   └──────┤ waiting │◄─────────────┘──────────────────────────────┘
 //  met     └─────────┘
 //
+// A run that is to be undone (its `ending` is set) goes through the same states: its lease replays it for what it registered,
+// and runs its compensations; its waits are theirs alone; it ends as `ending` says.
+//
 //   R1. Every run has a wake-up source: queued has `readyAt`, running has a lease, waiting has an open wait, the rest have ended.
 //   R2. `fence` grows with every lease, so a write under an older lease can be told.
 //   R3. A run that has ended never changes again, but for what its retention and an explicit command of an operator do.
 
 import { invariant, type JsonText } from '@ironflow/core';
+import type { Failure } from '@ironflow/core/wire';
 import type { RunRow, RunStatus } from '../store/tables.ts';
 
 export interface NewRun {
@@ -67,6 +71,7 @@ export function createRun(run: NewRun, now: number): RunRow {
     startedAt: null,
     endedAt: null,
     updatedAt: now,
+    ending: null,
   };
 }
 
@@ -117,11 +122,22 @@ export function endRun(run: RunRow, end: RunEnd, now: number): RunRow {
     readyAt: null,
     openWaits: 0,
     retryAt: null,
+    ending: null,
     output: end.status === 'completed' ? end.output : null,
     error: end.status === 'completed' ? null : end.error,
     endedAt: now,
     updatedAt: now,
   };
+}
+
+/** How a run will end once it has been undone: decided, and not to be changed by what its compensations come to. */
+export interface RunEnding {
+  readonly status: 'failed' | 'cancelled';
+  readonly error: Failure;
+}
+
+export function endingOf(run: Pick<RunRow, 'ending'>): RunEnding | undefined {
+  return run.ending === null ? undefined : (JSON.parse(run.ending) as RunEnding); // as beginEnding stored it
 }
 
 export function isEnded(run: { readonly status: RunStatus }): boolean {

@@ -1,7 +1,7 @@
 import type { Assignment, JobEvent, MemoEntry, OpenWait } from '@ironflow/core/wire';
 import { jobEventFrom } from '../kernel/job-event.ts';
 import { byArrival, memoEntryFrom } from '../kernel/memo.ts';
-import { jobIdOf } from '../kernel/run.ts';
+import { endingOf, jobIdOf } from '../kernel/run.ts';
 import type { Store } from '../store/port.ts';
 import { events, type RunRow, steps, type WaitRow, waits } from '../store/tables.ts';
 
@@ -43,6 +43,7 @@ export async function loadAssignment(
     fence: run.fence,
     leaseToken: run.leaseToken ?? '',
     timeLeftMs: (run.deadlineAt ?? now) - now,
+    ...(run.ending !== null && { ending: endingOf(run)?.error }),
   };
 }
 

@@ -8,6 +8,7 @@ import {
   ValidationError,
 } from '@ironflow/core';
 import type { Failure } from '@ironflow/core/wire';
+import { endingOf, type RunEnding } from '../kernel/run.ts';
 import { type StatusFilter, type WireRunStatus, wireStatus } from '../kernel/status-word.ts';
 import type { Scan, Store } from '../store/port.ts';
 import {
@@ -34,6 +35,8 @@ export interface RunView {
   readonly input: Json;
   readonly output?: Json;
   readonly error?: Failure;
+  /** Set while it is undone: how it will end once its compensations have run. */
+  readonly ending?: RunEnding | undefined;
   readonly parentRunId?: string;
   readonly createdAt: string;
   readonly updatedAt: string;
@@ -95,6 +98,7 @@ export async function runView(store: Store, run: RunRow): Promise<RunView> {
     input: decodeJson(input),
     ...(run.output !== null && { output: decodeJson(run.output) }),
     ...(run.error !== null && { error: failureFrom(run.error) }),
+    ...(run.ending !== null && { ending: endingOf(run) }),
     ...(run.parentRunId !== null && { parentRunId: run.parentRunId }),
     createdAt: iso(run.createdAt),
     updatedAt: iso(run.updatedAt),

@@ -171,6 +171,8 @@ export const runs = table({
     startedAt: nullable(integer()),
     endedAt: nullable(integer()),
     updatedAt: integer(),
+    /** Set while the run is undone: how it will end once its compensations have run (kernel/run.ts, RunEnding). */
+    ending: nullable(json<JsonText>()),
   },
   key: ['id'],
   indexes: {

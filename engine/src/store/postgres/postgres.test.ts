@@ -287,7 +287,9 @@ describe('plans', () => {
 
 test('the schema that the migrations produce is the declared one, and the committed one', async () => {
   const made = await schemaMadeBy(undefined);
-  expect(made).toBe(await schemaMadeBy([migrationOf(engineTables)]));
+  // A table gets the columns of a later migration at its end.
+  const lines = (text: string) => text.replaceAll(/,$/gm, '').split('\n').sort();
+  expect(lines(made)).toEqual(lines(await schemaMadeBy([migrationOf(engineTables)])));
   await expect(
     `-- What the migrations produce. Written by postgres.test.ts (vitest -u); not executed.\n\n${made}`,
   ).toMatchFileSnapshot('./schema.sql');

@@ -145,7 +145,8 @@ CREATE TABLE runs (
   started_at bigint,
   ended_at bigint,
   updated_at bigint NOT NULL,
-  revision bigint NOT NULL
+  revision bigint NOT NULL,
+  ending text COLLATE "C"
 );
 CREATE INDEX runs_by_deadline ON runs USING btree (deadline_at, id) WHERE (deadline_at IS NOT NULL);
 CREATE INDEX runs_by_end ON runs USING btree (ended_at, id) WHERE (ended_at IS NOT NULL);

@@ -168,7 +168,7 @@ CREATE TABLE "runs" (
   "started_at" INTEGER,
   "ended_at" INTEGER,
   "updated_at" INTEGER NOT NULL,
-  "revision" INTEGER NOT NULL,
+  "revision" INTEGER NOT NULL, "ending" TEXT,
   PRIMARY KEY ("id")
 ) STRICT, WITHOUT ROWID;
 

@@ -9,8 +9,7 @@ import { item, items, schema } from '../conformance/schema.ts';
 import { insert, writeSet } from '../conformance/write-sets.ts';
 import { tables } from '../tables.ts';
 import { SqliteStore } from './index.ts';
-import { migrationOf } from './migrations.ts';
-import { createHeadsSql, createTableSql } from './sql.ts';
+import { type Migration, migrationOf } from './migrations.ts';
 
 const migrations = [migrationOf(schema)];
 const directories: string[] = [];
@@ -118,17 +117,31 @@ test('sqlite makes a consistent copy of itself while in use', async () => {
 });
 
 test('the migrations make the declared tables, and schema.sql shows them', async () => {
-  const path = directory();
-  const store = new SqliteStore({ directory: path });
+  const { statements, columns, indexes } = await schemaMadeBy(undefined);
+  const declared = await schemaMadeBy([migrationOf(tables)]);
+  expect(columns).toEqual(declared.columns);
+  expect(indexes).toEqual(declared.indexes);
+  await expect(`${statements.join(';\n\n')};\n`).toMatchFileSnapshot('schema.sql');
+});
+
+/** What migrations make: as text, and as columns and indexes, whatever the order in which a table got its columns. */
+async function schemaMadeBy(migrations: readonly Migration[] | undefined) {
+  const store = new SqliteStore({ directory: directory(), ...(migrations && { migrations }) });
   await store.migrate();
   const db = new DatabaseSync(store.path, { readOnly: true });
   const made = db.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'").all();
+  const statements = made.map(({ sql }) => String(sql)).sort();
+  const columns = db
+    .prepare(
+      `SELECT t.name AS "table", t.strict, t.wr, c.name, c.type, c."notnull", c.dflt_value, c.pk
+       FROM pragma_table_list t, pragma_table_xinfo(t.name) c
+       WHERE t.schema = 'main' AND t.name NOT LIKE 'sqlite_%' ORDER BY t.name, c.name`,
+    )
+    .all();
   db.close();
   await store.close();
-  const statements = made.map(({ sql }) => String(sql)).sort();
-  expect(statements).toEqual([createHeadsSql, ...tables.flatMap(createTableSql)].sort());
-  await expect(`${statements.join(';\n\n')};\n`).toMatchFileSnapshot('schema.sql');
-});
+  return { statements, columns, indexes: statements.filter((sql) => /^CREATE (UNIQUE )?INDEX/.test(sql)) };
+}
 
 test('a reader looks beside the engine that has the directory, and only reads', async () => {
   const path = directory();

@@ -50,8 +50,8 @@ const methods: Readonly<Record<string, Method>> = {
     return { steps: steps.map(wireStep) };
   },
   'ironflow.v1.IronflowService/CancelRun': ({ engine, env, input }) => {
-    const { id, reason } = parseInput(cancelRunRequest, input, 'request');
-    return engine.cancelRun(env, id, reason ?? '');
+    const { id, reason, compensate } = parseInput(cancelRunRequest, input, 'request');
+    return engine.cancelRun(env, id, reason ?? '', { compensate: compensate ?? false });
   },
   'ironflow.v1.IronflowService/Health': ({ engine }) => ({
     status: 'ok',
