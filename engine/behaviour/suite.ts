@@ -596,6 +596,29 @@ export function describeBehaviour(transport: string, open: () => Promise<Behavio
       expect(calls).toEqual(['first']);
     });
 
+    test('publish stores one message for each step, and the client sees the topic', async () => {
+      const topic = `topic.of.${Math.random().toString(36).slice(2)}`;
+      const fn = define(async ({ step }) => {
+        const first = await step.publish(topic, { n: 1 });
+        await step.sleep('nap', 10);
+        const second = await step.publish(topic);
+        return [first, second];
+      });
+      const { output } = await execute(fn);
+      expect(output).toEqual([
+        { eventId: expect.stringMatching(/^msg_/), sequence: 1 },
+        { eventId: expect.stringMatching(/^msg_/), sequence: 2 },
+      ]);
+      const options = { idempotencyKey: topic };
+      const third = await harness.client.publish(topic, { n: 3 }, options);
+      expect(third.sequence).toBe(3);
+      expect(await harness.client.publish(topic, { n: 4 }, options)).toEqual(third);
+      expect(await harness.client.getTopicStats(topic)).toMatchObject({ messageCount: 3, firstSeq: 1, lastSeq: 3 });
+      expect(await harness.client.listTopics()).toContainEqual(
+        expect.objectContaining({ name: topic, messageCount: 3 }),
+      );
+    });
+
     test('compensations run after a terminal failure, the last first, and are recorded as steps', async () => {
       const calls: string[] = [];
       const fn = define(async ({ step }) => {

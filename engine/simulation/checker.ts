@@ -14,6 +14,7 @@ import {
   type StepRow,
   sessions,
   steps,
+  topicMessages,
   type WaitRow,
   waits,
 } from '../src/store/tables.ts';
@@ -21,6 +22,7 @@ import { type Emitted, LogChecks } from './log-checks.ts';
 import { isPutOf, Mirror, versionKey } from './mirror.ts';
 import { SagaChecks } from './saga-checks.ts';
 import { StartChecks, type Started } from './start-checks.ts';
+import { TopicChecks } from './topic-checks.ts';
 import { Violation } from './violation.ts';
 import { WaitChecks } from './wait-checks.ts';
 
@@ -45,6 +47,7 @@ export class Checker {
   readonly #waits: WaitChecks;
   readonly #starts: StartChecks;
   readonly sagas: SagaChecks;
+  readonly #topics: TopicChecks;
   /** How a run had ended when a caller was told. */
   readonly #toldEnds = new Map<string, string>();
   #calmAt: number | undefined;
@@ -54,6 +57,7 @@ export class Checker {
     this.now = now;
     const report = (promise: string, what: string) => this.#violated(promise, what);
     this.#log = new LogChecks(this.mirror, report);
+    this.#topics = new TopicChecks(this.mirror, report);
     this.sagas = new SagaChecks(this.mirror, report);
     this.#starts = new StartChecks(this.mirror, report, skewMs <= toleratedSkewMs);
     this.#waits = new WaitChecks({
@@ -119,7 +123,7 @@ export class Checker {
     const before = puts.map(({ table, row }) => this.#before(table, row));
     for (const [i, { table, row, stamp }] of puts.entries()) {
       const value = stamps[i];
-      if (stamp !== undefined && value !== this.#log.log.length) {
+      if (stamp !== undefined && 'log' in stamp && value !== this.#log.log.length) {
         this.#violated('a stamp is the head of its log', `${value} of ${this.#log.log.length}`);
       }
       this.mirror.put(table, row, stamp === undefined || value === undefined ? undefined : { stamp, value });
@@ -134,6 +138,12 @@ export class Checker {
       } else if (table === steps) this.#stepStored(before[i] as StepRow | undefined, row as StepRow, expected, removed);
       else if (table === attempts) this.#attemptStored(row as AttemptRow);
     }
+    const stored = puts.flatMap(({ table, row }) => (table === steps ? [row as StepRow] : []));
+    this.#topics.committed(
+      appends,
+      positions,
+      stored.map((row) => this.mirror.step(row.runId, row.stepId) ?? row),
+    );
     for (const wait of removed) this.#waitRemoved(wait);
     for (const runId of touched) this.#checkWakeUpSource(runId);
   }
@@ -285,6 +295,7 @@ export class Checker {
       await all(sessions),
     ];
     this.#log.compareWith(await all(events));
+    this.#topics.compareWith(await all(topicMessages));
     this.#starts.checkCovered();
     const { mirror } = this;
     this.#compare('run', runRows, [...mirror.runs.values()], ({ id }) => id);

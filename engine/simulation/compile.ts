@@ -56,6 +56,10 @@ async function run(node: Node, step: StepClient, context: FunctionContext, world
   switch (node.kind) {
     case 'step':
       return runStep(node, step, context, world);
+    case 'publish': {
+      const { eventId, sequence } = await step.publish(node.topic, { key: context.event.data.key });
+      return eventId.startsWith('msg_') && sequence >= 1 ? 'published' : `published as ${eventId} ${sequence}`;
+    }
     case 'sleep':
       if (node.until) await step.sleepUntil(node.name, new Date(context.event.timestamp.getTime() + node.ms));
       else await step.sleep(node.name, node.ms);

@@ -53,8 +53,10 @@ export class Mirror {
 
   put(table: Table, row: Row, stamp: { readonly stamp: Stamp; readonly value: number } | undefined): void {
     if (table === runs) this.putRun((stamp ? { ...row, [stamp.stamp.column]: stamp.value } : row) as RunRow);
-    else if (table === steps) this.steps.set(stepKey(String(row['runId']), String(row['stepId'])), row as StepRow);
-    else if (table === waits) {
+    else if (table === steps) {
+      const stamped = stamp ? { ...row, [stamp.stamp.column]: stamp.value } : row;
+      this.steps.set(stepKey(String(row['runId']), String(row['stepId'])), stamped as StepRow);
+    } else if (table === waits) {
       const wait = row as WaitRow;
       let ofRun = this.waits.get(wait.runId);
       if (ofRun === undefined) {

@@ -22,6 +22,7 @@ import {
   runs,
   sessions,
   steps,
+  topicMessages,
   waits,
 } from '../src/store/tables.ts';
 import type { Faults } from './cluster.ts';
@@ -194,6 +195,23 @@ export const plantedBugs: readonly BugDescription[] = [
           ...writeSet,
           puts: writeSet.puts.filter(({ table, row }) => table !== attempts || row['stepId'] !== ''),
         })),
+    }),
+  },
+  {
+    name: 'a store drops messages of topics',
+    promise: 1,
+    caughtAs: ['a publish step and its message are stored together'],
+    plant: () => ({
+      writeSets: async (writeSets) =>
+        writeSets.map((writeSet) =>
+          appendsTo(writeSet, topicMessages)
+            ? {
+                ...writeSet,
+                appends: writeSet.appends.filter(({ log }) => (log as unknown) !== topicMessages),
+                puts: writeSet.puts.map(({ stamp: _, ...put }) => put),
+              }
+            : writeSet,
+        ),
     }),
   },
   {

@@ -41,6 +41,12 @@ export interface InvokeNode {
   readonly child: Program;
 }
 
+/** Publishes a message to a topic of the program's own. */
+export interface PublishNode {
+  readonly kind: 'publish';
+  readonly topic: string;
+}
+
 export interface ParallelNode {
   readonly kind: 'parallel';
   readonly name: string;
@@ -64,7 +70,7 @@ export interface CatchNode {
   readonly body: Node;
 }
 
-export type Node = StepNode | SleepNode | WaitNode | InvokeNode | ParallelNode | CatchNode | ThrowNode;
+export type Node = StepNode | PublishNode | SleepNode | WaitNode | InvokeNode | ParallelNode | CatchNode | ThrowNode;
 
 export interface Program {
   readonly id: string;
@@ -110,10 +116,11 @@ function drawNode(random: Random, id: string, maxAttempts: number, options: Gram
   const inner = { depth: options.depth - 1, length: Math.max(1, options.length - 2) };
   const drawn = random.unit();
   if (drawn < 0.45) return drawStep(random, maxAttempts, names);
-  if (drawn < 0.57) {
+  if (drawn < 0.5) return { kind: 'publish', topic: random.pick(['orders', 'orders', `topic.${id}`]) };
+  if (drawn < 0.6) {
     return { kind: 'sleep', name: names.next(random, 'sleep'), ms: random.int(1, 20_000), until: random.chance(0.3) };
   }
-  if (drawn < 0.69) {
+  if (drawn < 0.7) {
     const wait: WaitNode = {
       kind: 'wait',
       name: names.next(random, 'wait'),
@@ -205,6 +212,8 @@ function evaluate(node: Node, attempt: number): unknown {
   switch (node.kind) {
     case 'step':
       return node.end === 'value' ? node.value : new Thrown(`${node.name} failed`);
+    case 'publish':
+      return 'published';
     case 'sleep':
       return 'slept';
     case 'wait':

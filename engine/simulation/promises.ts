@@ -5,7 +5,7 @@ export const promises: readonly { readonly number: number; readonly promise: str
     number: 1,
     promise: 'An acknowledged emit, append, put or publish survives any crash.',
     checked:
-      'log-checks: acknowledged events are in the log once, at their id, with their runs; one idempotency key, one answer. Appends to entity streams, puts and publishes wait for streams, KV and topics. Power loss is the SQLite store’s own test.',
+      'log-checks: acknowledged events are in the log once, at their id, with their runs; one idempotency key, one answer. topic-checks: a message is stored with its step, once. Appends to entity streams and puts wait for streams and KV. Power loss is the SQLite store’s own test.',
   },
   {
     number: 2,

@@ -24,6 +24,7 @@ import { type EmitInput, type EmitResult, emit } from './commands/emit.ts';
 import { finishEnding } from './commands/end-run.ts';
 import { FunctionCatalog } from './commands/function-catalog.ts';
 import type { CommandPorts, Outside } from './commands/ports.ts';
+import { type PublishInput, type PublishResult, publish } from './commands/publish.ts';
 import { type RegisterFunctionResult, registerFunction } from './commands/register-function.ts';
 import {
   contractPush,
@@ -71,6 +72,7 @@ import {
   type StepView,
 } from './queries/runs.ts';
 import { listSecrets } from './queries/secrets.ts';
+import { getTopicStats, listTopics, type TopicStats, type TopicView } from './queries/topics.ts';
 import type { Store } from './store/port.ts';
 import { functions, type RunRow, registries, runs, secrets, sessions } from './store/tables.ts';
 
@@ -346,6 +348,19 @@ export class Engine {
 
   emit(input: EmitInput): Promise<EmitResult> {
     return this.#run('emit', undefined, (tx) => emit(tx, input, this.#ports));
+  }
+
+  /** Publishes a message to a topic; it starts no runs. */
+  publish(input: PublishInput): Promise<PublishResult> {
+    return this.#run('publish', undefined, (tx) => publish(tx, input, this.#ports));
+  }
+
+  listTopics(env: string): Promise<TopicView[]> {
+    return listTopics(this.store, env);
+  }
+
+  getTopicStats(env: string, topic: string): Promise<TopicStats> {
+    return getTopicStats(this.store, env, topic);
   }
 
   // ── secrets ──

@@ -19,6 +19,8 @@ import type {
   FunctionInfo,
   IronflowClientConfig,
   ListRunsOptions,
+  PublishOptions,
+  PublishResult,
   RegisterFunctionRequest,
   Run,
   RunAttempt,
@@ -26,6 +28,8 @@ import type {
   RunPage,
   RunStep,
   SyncResult,
+  TopicInfo,
+  TopicStats,
   WorkerInfo,
 } from './types.ts';
 
@@ -132,6 +136,55 @@ export class IronflowClient {
       status: result.status,
       output: result.output as TOutput,
       durationMs: Number(result.durationMs),
+    };
+  }
+
+  /**
+   * Publishes a message to a topic. Unlike an event it starts no functions. When this resolves, the message is durable.
+   * @throws {ValidationError} when the topic is no exact name.
+   */
+  async publish(topic: string, data?: unknown, options: PublishOptions = {}): Promise<PublishResult> {
+    const answer = await this.#http.call({
+      method: 'POST',
+      path: '/ironflow.v1.PubSubService/Publish',
+      body: { topic, data: data ?? {}, ...options },
+      safe: options.idempotencyKey !== undefined,
+    });
+    return { eventId: String(answer['eventId'] ?? ''), sequence: Number(answer['sequence'] ?? 0) };
+  }
+
+  /** Topics that something was published to, by name. */
+  async listTopics(): Promise<TopicInfo[]> {
+    const { topics } = await this.#http.call({
+      method: 'POST',
+      path: '/ironflow.v1.PubSubService/ListTopics',
+      body: {},
+      safe: true,
+    });
+    const counted = (topics ?? []) as TopicInfo[];
+    // Other servers of the contract send counts as text.
+    return counted.map((topic) => ({
+      ...topic,
+      messageCount: Number(topic.messageCount ?? 0),
+      consumerCount: Number(topic.consumerCount ?? 0),
+    }));
+  }
+
+  async getTopicStats(topic: string): Promise<TopicStats> {
+    const told = await this.#http.call({
+      method: 'POST',
+      path: '/ironflow.v1.PubSubService/GetTopicStats',
+      body: { topic },
+      safe: true,
+    });
+    const count = (name: string) => Number(told[name] ?? 0);
+    return {
+      name: String(told['name'] ?? topic),
+      messageCount: count('messageCount'),
+      consumerCount: count('consumerCount'),
+      lag: count('lag'),
+      firstSeq: count('firstSeq'),
+      lastSeq: count('lastSeq'),
     };
   }
 

@@ -159,3 +159,32 @@ export interface RegisterFunctionRequest {
   readonly endpointUrl?: string | undefined;
   readonly actorKey?: string | undefined;
 }
+
+export interface PublishOptions {
+  /** The caller's name for this message: the same name publishes it once. */
+  readonly idempotencyKey?: string | undefined;
+}
+
+export interface PublishResult {
+  readonly eventId: string;
+  /** Number of the message in its topic, from 1 and without gaps. */
+  readonly sequence: number;
+}
+
+export interface TopicInfo {
+  readonly name: string;
+  readonly messageCount: number;
+  readonly consumerCount: number;
+  readonly firstMessageAt: string;
+  readonly lastMessageAt: string;
+}
+
+export interface TopicStats {
+  readonly name: string;
+  readonly messageCount: number;
+  readonly consumerCount: number;
+  /** Messages that consumers have yet to take; without consumers all. */
+  readonly lag: number;
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+}

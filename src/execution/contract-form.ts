@@ -1,6 +1,6 @@
 // What an execution says, in the published contract's form.
 
-import { payloadValue, type StepRecord, type WaitRequest } from '@ironflow/core/wire';
+import { type Payload, payloadValue, type StepRecord, type WaitRequest } from '@ironflow/core/wire';
 
 /** A step record as the contract has it. */
 export function contractStep(record: StepRecord): Readonly<Record<string, unknown>> {
@@ -22,11 +22,20 @@ export function contractStep(record: StepRecord): Readonly<Record<string, unknow
   };
 }
 
+/** What publishing a message asks of a server of the contract. */
+export function publishRequestOf(topic: string, data: Payload, idempotencyKey: string): string {
+  return JSON.stringify({ topic, data: payloadValue(data), idempotencyKey });
+}
+
+export const PUBLISH_PATH = '/ironflow.v1.PubSubService/Publish';
+
 /** The one wait that the contract lets an execution yield: the one begun last. The others are yielded by later executions. */
 export function yieldOf(waits: readonly WaitRequest[]): Readonly<Record<string, unknown>> | undefined {
   const wait = waits.at(-1);
   if (wait === undefined) return undefined;
   switch (wait.kind) {
+    case 'publish':
+      return undefined; // its journal publishes it
     case 'sleep':
       return { step_id: wait.stepId, type: 'sleep', until: new Date(wait.until).toISOString() };
     case 'wait_for_event':

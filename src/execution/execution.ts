@@ -59,6 +59,8 @@ export type Outcome =
 /** Where an execution sends what it has to say. The answer comes when it is durable, or refused. */
 export interface Journal {
   report(report: Report): Promise<ReportAnswer>;
+  /** Where the engine does not store messages with their steps: publishes one, and resolves to what it said. */
+  publish?(topic: string, data: Payload, idempotencyKey: string): Promise<unknown>;
 }
 
 /** What a step's body is called with. */
@@ -93,6 +95,13 @@ export interface BodyCall {
   readonly timeoutMs: number | undefined;
   /** Its own retry policy; undefined for that of the function. */
   readonly retry?: RetryPolicy | undefined;
+}
+
+export interface MessageToPublish {
+  readonly id: string;
+  readonly name: string;
+  readonly topic: string;
+  readonly message: Payload;
 }
 
 type WaitFields = WaitRequest extends infer W ? (W extends WaitRequest ? Omit<W, 'wake' | 'sequence'> : never) : never;
@@ -267,6 +276,14 @@ export class Execution {
       this.#waits.push({ ...this.#withoutSecrets(request), wake: this.#seenWakes, sequence: ++this.#sequence });
       this.#touch();
     });
+  }
+
+  /** Publishes a message, or gives back what its step came to before. */
+  publish({ id, name, topic, message }: MessageToPublish): Promise<unknown> {
+    const { publish } = this.#journal;
+    if (publish === undefined) return this.wait({ stepId: id, name, kind: 'publish', topic, data: message }, same);
+    const body = () => publish.call(this.#journal, topic, message, id);
+    return this.call({ id, name, kind: 'publish', body, timeoutMs: undefined });
   }
 
   now(): number {
@@ -757,7 +774,10 @@ function portion<T>(list: T[], countMax: number, lengthBefore: number, lengthOf:
 }
 
 const recordLength = ({ record: { output } }: Recorded) => (output === undefined ? 0 : payloadText(output).length);
-const waitLength = (wait: WaitRequest) => ('input' in wait ? payloadText(wait.input).length : 0);
+function waitLength(wait: WaitRequest): number {
+  if ('input' in wait) return payloadText(wait.input).length;
+  return 'data' in wait ? payloadText(wait.data).length : 0;
+}
 
 function settleWith(
   entry: MemoEntry,

@@ -140,7 +140,9 @@ class Endpoint {
     if (fn === undefined) throw new FunctionNotFoundError(functionId);
 
     const journal: PushJournal =
-      checkpoint === undefined ? new ResponseJournal() : new CheckpointJournal(this.#queueTo(checkpoint));
+      checkpoint === undefined
+        ? new ResponseJournal(this.#serverUrl ?? variable('IRONFLOW_SERVER_URL'), this.#headers())
+        : new CheckpointJournal(this.#queueTo(checkpoint));
     const job = createJob({
       fn,
       assignment,

@@ -1,8 +1,15 @@
 // Where an execution in a push request sends its reports.
 
-import { IronflowError } from '@ironflow/core';
-import { payloadValue, type Report, type ReportAnswer, reportToJson, type StepRecord } from '@ironflow/core/wire';
-import { contractStep, yieldOf } from '../execution/contract-form.ts';
+import { IronflowError, NotConfiguredError } from '@ironflow/core';
+import {
+  type Payload,
+  payloadValue,
+  type Report,
+  type ReportAnswer,
+  reportToJson,
+  type StepRecord,
+} from '@ironflow/core/wire';
+import { contractStep, PUBLISH_PATH, publishRequestOf, yieldOf } from '../execution/contract-form.ts';
 import type { Journal } from '../execution/index.ts';
 import type { CheckpointQueue } from './checkpoint-queue.ts';
 
@@ -18,6 +25,35 @@ export interface PushJournal extends Journal {
 export class ResponseJournal implements PushJournal {
   response: string | undefined;
   readonly #records: StepRecord[] = [];
+  readonly #serverUrl: string | undefined;
+  readonly #headers: Readonly<Record<string, string>>;
+
+  constructor(serverUrl: string | undefined, headers: Readonly<Record<string, string>>) {
+    this.#serverUrl = serverUrl;
+    this.#headers = headers;
+  }
+
+  async publish(topic: string, data: Payload, idempotencyKey: string): Promise<unknown> {
+    if (this.#serverUrl === undefined) {
+      throw new NotConfiguredError(
+        `A message for topic "${topic}" cannot be published: the address of the server is not known here. Set IRONFLOW_SERVER_URL, or serverUrl of serve().`,
+      );
+    }
+    const response = await fetch(new URL(PUBLISH_PATH, this.#serverUrl), {
+      method: 'POST',
+      headers: { ...this.#headers, 'content-type': 'application/json' },
+      body: publishRequestOf(topic, data, idempotencyKey),
+    });
+    const text = await response.text();
+    if (response.status === 200) return JSON.parse(text);
+    throw new IronflowError(
+      `Publishing to "${topic}" failed: the server answered ${response.status}: ${text.slice(0, 200)}`,
+      {
+        retryable: response.status >= 500,
+        status: response.status,
+      },
+    );
+  }
 
   async report({ records, waits, end }: Report): Promise<ReportAnswer> {
     this.#records.push(...records);

@@ -1,4 +1,4 @@
 export type { JsonOf } from './json-of.ts';
 export type { EventFilter, InvokeOptions, ParallelOptions, StepOptions } from './options.ts';
 export { createStepClient, type ReadEvent } from './step-client.ts';
-export type { Branch, StepClient } from './types.ts';
+export type { Branch, Published, StepClient } from './types.ts';

@@ -16,7 +16,7 @@ import { invokeTimeoutMsDefault, waitTimeoutMsDefault } from '@ironflow/core/wir
 import { type Execution, payloadFrom, type StepContext } from '../execution/index.ts';
 import type { EventFilter, InvokeOptions, ParallelOptions, StepOptions } from './options.ts';
 import { runBranches } from './parallel.ts';
-import type { Branch, StepClient } from './types.ts';
+import type { Branch, Published, StepClient } from './types.ts';
 
 /** What an event that was waited for becomes for the function: data of the latest version, and as its definition says. */
 export type ReadEvent = (
@@ -181,6 +181,15 @@ class ExecutionSteps {
         throw new ValidationError(`map "${name}" needs a function to call with each item, as its third argument.`);
       const branches = items.map((item: I, index) => (step: StepClient) => fn(item, step, index));
       return this.parallel(name, branches, options);
+    });
+  }
+
+  publish(topic: string, data?: unknown): Promise<Published> {
+    const name = `publish:${String(topic)}`;
+    return this.#step(topic, () => {
+      assertSubject(topic, `The topic of step "${name}"`, { pattern: false });
+      const message = payloadFrom(data ?? {}, `data of step "${name}"`);
+      return this.#execution.publish({ id: this.#nextId(name), name, topic, message }) as Promise<Published>; // as engines answer
     });
   }
 

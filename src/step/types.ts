@@ -56,6 +56,15 @@ export interface StepClient {
   invokeAsync(functionId: string, input?: unknown): Promise<{ readonly runId: string }>;
 
   /**
+   * Publishes a message to a topic; it starts no functions. The message is stored together with the step: there is one for each call,
+   * whatever crashes in between.
+   * @param topic - An exact name, such as `order-notifications`.
+   * @param data - Must be JSON. Default `{}`.
+   * @returns the message's id, and its number in the topic.
+   */
+  publish(topic: string, data?: unknown): Promise<Published>;
+
+  /**
    * Registers what undoes a step. When the run fails for good (an error that nobody caught and that is not tried again), or is
    * cancelled with `compensate`, what is registered runs, the last first; each is a durable step `compensate:<stepName>`,
    * tried again by the function's retry policy. One that fails is recorded, and the others still run.
@@ -95,6 +104,12 @@ export interface StepClient {
     fn: (item: I, step: StepClient, index: number) => Promise<R>,
     options?: ParallelOptions,
   ): Promise<R[]>;
+}
+
+export interface Published {
+  readonly eventId: string;
+  /** Number of the message in its topic, from 1. */
+  readonly sequence: number;
 }
 
 export type Branch = (step: StepClient) => Promise<unknown>;

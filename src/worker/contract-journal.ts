@@ -1,14 +1,16 @@
 // The published contract's form of a job's reports, for engines that do not announce ours: steps go in `progress` reports, one
 // wait is yielded at a time, a failed step is the run's affair.
 
-import { payloadValue, type Report, type ReportAnswer, type StepRecord } from '@ironflow/core/wire';
-import { contractStep, yieldOf } from '../execution/contract-form.ts';
+import { type Payload, payloadValue, type Report, type ReportAnswer, type StepRecord } from '@ironflow/core/wire';
+import { contractStep, PUBLISH_PATH, publishRequestOf, yieldOf } from '../execution/contract-form.ts';
 import type { Journal } from '../execution/index.ts';
 import { errorFrom, type HttpAnswer } from './http.ts';
 
 export interface ContractJournalOptions {
   /** Sends one report on the job. */
   readonly put: (body: string) => Promise<HttpAnswer>;
+  /** Calls the server itself. */
+  readonly post: (path: string, body: string) => Promise<HttpAnswer>;
   readonly lease: { readonly execution_seq: number; readonly lease_token: string } | undefined;
   readonly sequence: number;
 }
@@ -40,6 +42,12 @@ export class ContractJournal implements Journal {
       return this.#send({ status: 'completed', output: payloadValue(end.output), ...tail });
     const { message, code, retryable, stack } = end.error;
     return this.#send({ status: 'failed', error: { message, code, retryable, stack }, ...tail });
+  }
+
+  async publish(topic: string, data: Payload, idempotencyKey: string): Promise<unknown> {
+    const answer = await this.#options.post(PUBLISH_PATH, publishRequestOf(topic, data, idempotencyKey));
+    if (answer.status !== 200) throw errorFrom(answer, `Publishing to "${topic}"`);
+    return JSON.parse(answer.body);
   }
 
   /** Sends what is kept, so that it is stored before the function goes on. */

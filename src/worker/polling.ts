@@ -222,6 +222,7 @@ export class PollingTransport implements Transport {
         const { jobId, fence, leaseToken, sequence } = assignment;
         const journal = new ContractJournal({
           put: (body) => this.#put(jobId, body),
+          post: (path, body) => this.#http.call('POST', path, body, this.#stopped.signal),
           lease: leaseToken === '' ? undefined : { execution_seq: fence, lease_token: leaseToken },
           sequence,
         });

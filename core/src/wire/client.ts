@@ -24,6 +24,13 @@ export const triggerSyncRequest = eitherCase({
 export const triggerBatchRequest = eitherCase({ events: z.array(triggerRequest).min(1).max(1_000) });
 export const postEventRequest = eitherCase({ name: z.string(), ...emitFields });
 
+export const publishRequest = eitherCase({
+  topic: z.string(),
+  data: jsonValue.nullish(),
+  idempotencyKey: optional(z.string().max(limits.nameLengthMax)),
+});
+export const topicRequest = eitherCase({ topic: z.string().min(1) });
+
 export const idRequest = eitherCase({ id: z.string().min(1) });
 export const runStepsRequest = eitherCase({ runId: z.string().min(1) });
 export const cancelRunRequest = eitherCase({

@@ -194,6 +194,8 @@ function waitToWire(wait: WaitRequest): Readonly<Record<string, unknown>> {
       return { ...base, function_id: wait.functionId, input_json: payloadText(wait.input), timeout_ms: wait.timeoutMs };
     case 'invoke_async':
       return { ...base, function_id: wait.functionId, input_json: payloadText(wait.input) };
+    case 'publish':
+      return { ...base, topic: wait.topic, input_json: payloadText(wait.data) };
   }
 }
 
@@ -438,8 +440,11 @@ const recordSchema = z.object({
 
 const waitSchema = z.object({
   step_id: stepId,
-  name: z.string().max(limits.nameLengthMax).default(''),
-  kind: z.enum(['sleep', 'wait_for_event', 'invoke', 'invoke_async']),
+  name: z
+    .string()
+    .max(limits.nameLengthMax + 32)
+    .default(''),
+  kind: z.enum(['sleep', 'wait_for_event', 'invoke', 'invoke_async', 'publish']),
   wake: count,
   sequence: count,
   until: instant.optional(),
@@ -447,6 +452,7 @@ const waitSchema = z.object({
   match: optional(z.string()),
   timeout_ms: z.number().positive().optional(),
   function_id: optional(z.string().max(limits.nameLengthMax)),
+  topic: optional(z.string().max(limits.nameLengthMax)),
   input: jsonValue.optional(),
   input_json: z.string().optional(),
 });
@@ -556,6 +562,8 @@ function waitFrom(wire: z.output<typeof waitSchema>): WaitRequest {
       };
     case 'invoke_async':
       return { ...base, kind: 'invoke_async', functionId: wire.function_id ?? '', input: input() };
+    case 'publish':
+      return { ...base, kind: 'publish', topic: wire.topic ?? '', data: input() };
   }
 }
 

@@ -148,6 +148,8 @@ export type WaitRequest = WaitBase &
       }
     | { readonly kind: 'invoke'; readonly functionId: string; readonly input: Payload; readonly timeoutMs: number }
     | { readonly kind: 'invoke_async'; readonly functionId: string; readonly input: Payload }
+    /** Waits for nothing: the message is stored with the step, and the answer brings its id and sequence. */
+    | { readonly kind: 'publish'; readonly topic: string; readonly data: Payload }
   );
 
 export type JobEnd =

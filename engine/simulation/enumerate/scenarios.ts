@@ -1,6 +1,16 @@
 // The scenarios of the crash enumeration: one for each primitive, and for what they are combined with.
 
-import type { InvokeNode, Node, ParallelNode, Program, SleepNode, StepNode, ThrowNode, WaitNode } from '../program.ts';
+import type {
+  InvokeNode,
+  Node,
+  ParallelNode,
+  Program,
+  PublishNode,
+  SleepNode,
+  StepNode,
+  ThrowNode,
+  WaitNode,
+} from '../program.ts';
 import type { Scenario, Stage } from './scenario.ts';
 
 const step = (name: string, options: Partial<StepNode> = {}): StepNode => ({
@@ -21,6 +31,7 @@ const wait = (name: string, options: Partial<WaitNode> = {}): WaitNode => ({
   matched: false,
   ...options,
 });
+const publish = (topic = 'orders'): PublishNode => ({ kind: 'publish', topic });
 const invoke = (child: Program): InvokeNode => ({ kind: 'invoke', child });
 const invokeAsync = (child: Program): InvokeNode => ({ kind: 'invokeAsync', child });
 const caught = (body: Node): Node => ({ kind: 'catch', body });
@@ -199,6 +210,11 @@ export const scenarios: readonly Scenario[] = [
   cancelled('cancel with a child', 1_000, [invoke(child([sleep('inner', 2_000)]))]),
   cancelled('cancel while a retry waits', 700, [step('flaky', { failures: 2 })]),
   cancelled('cancel about when it ends', 300, twoSteps),
+  scenario('publish', { nodes: [publish(), step('after')] }),
+  scenario('publish of several messages at once', {
+    nodes: [parallel([[publish()], [publish()], [publish('other')], [step('work')]])],
+  }),
+  scenario('two engines: publish', { nodes: [publish(), publish()] }, { engines: 2 }),
   scenario('a saga that undoes two steps', {
     nodes: [undoable('one'), undoable('two'), step('hopeless', { end: 'final' })],
   }),

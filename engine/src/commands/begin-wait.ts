@@ -18,9 +18,11 @@ import {
 import type { Transaction } from '../group-commit/index.ts';
 import { jobEventFrom, matchable } from '../kernel/job-event.ts';
 import { matchKeyOf } from '../kernel/match-key.ts';
+import { publishOutput } from '../kernel/memo.ts';
 import { events, matchPaths, type RunRow, steps, type WaitRow, waits } from '../store/tables.ts';
 import { eventText, firstFittingEvent } from './event-waits.ts';
 import type { CommandPorts } from './ports.ts';
+import { appendMessage, positionOf } from './publish.ts';
 import { startRun } from './start-runs.ts';
 import { blankWait, recordMetWait, type WaitOutcome } from './waits.ts';
 
@@ -88,7 +90,26 @@ class WaitToBegin {
       case 'invoke':
       case 'invoke_async':
         return this.#invoke(request);
+      case 'publish':
+        return this.#publish(request);
     }
+  }
+
+  /** Stores the message together with the step: one for each step, whatever dies when. */
+  #publish({ topic, data, stepId, name }: WaitRequest & { kind: 'publish' }): BegunWait {
+    const tx = this.#tx;
+    const { env, id: runId } = this.#run;
+    const { eventId, append } = appendMessage(tx, { env, topic, data: payloadText(data), runId });
+    const wakes = this.#run.wakes + 1;
+    const about = { runId, stepId, name, kind: 'publish', createdAt: tx.now, childRunId: null } as const;
+    const outcome = { status: 'completed', output: encodeJson({ eventId }, 'output of publish') } as const;
+    const stored = recordMetWait(tx, about, wakes, outcome, { column: 'position', append });
+    const output = { text: outcome.output };
+    tx.afterCommit((positions) => {
+      output.text = publishOutput(eventId, positionOf(positions, append));
+    });
+    const met = { ...stored, output };
+    return { run: { ...this.#run, wakes, unseenWakes: this.#run.unseenWakes + 1 }, isNew: true, met };
   }
 
   async #waitForEvent(request: WaitRequest & { kind: 'wait_for_event' }): Promise<BegunWait> {

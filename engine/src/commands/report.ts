@@ -320,6 +320,7 @@ class ReportedRun {
       startedAt: record.startedAt,
       endedAt: record.endedAt,
       childRunId: null,
+      position: null,
     });
   }
 

@@ -6,7 +6,8 @@
 import { encodeJson, type JsonText } from '@ironflow/core';
 import type { Failure, MemoEntry, StepKind } from '@ironflow/core/wire';
 import type { Transaction } from '../group-commit/index.ts';
-import { type RunRow, runs, steps, type WaitKind, type WaitRow, waits } from '../store/tables.ts';
+import type { Stamp } from '../store/port.ts';
+import { type RunRow, runs, type StepRow, steps, type WaitKind, type WaitRow, waits } from '../store/tables.ts';
 import type { CommandPorts } from './ports.ts';
 import { makeReady } from './start-runs.ts';
 
@@ -56,10 +57,11 @@ export function recordMetWait(
   },
   wakeNumber: number,
   outcome: WaitOutcome,
+  stamp?: Stamp,
 ): MemoEntry {
   const output = outcome.status === 'completed' ? outcome.output : null;
   const error = outcome.status === 'completed' ? undefined : outcome.error;
-  tx.insert(steps, {
+  const row: StepRow = {
     runId: wait.runId,
     stepId: wait.stepId,
     name: wait.name,
@@ -75,7 +77,9 @@ export function recordMetWait(
     startedAt: wait.createdAt,
     endedAt: tx.now,
     childRunId: wait.childRunId,
-  });
+    position: null,
+  };
+  tx.insert(steps, row, stamp);
   return {
     stepId: wait.stepId,
     name: wait.name,

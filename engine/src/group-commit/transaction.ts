@@ -135,8 +135,9 @@ export class Transaction {
     this.#write(touched, null);
   }
 
-  append<R extends Row>(log: Table<R>, row: Omit<R, 'position'>): void {
-    this.#appends.push({ log, row: row as Row }); // Append takes all columns but the position
+  /** @returns which of the transaction's appends it is: `afterCommit` has its position there, and a stamp can ask for it. */
+  append<R extends Row>(log: Table<R>, row: Omit<R, 'position'>): number {
+    return this.#appends.push({ log, row: row as Row }) - 1; // Append takes all columns but the position
   }
 
   /** Runs once the writes are durable, with the positions of what was appended; never if they are not. */

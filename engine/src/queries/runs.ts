@@ -8,6 +8,7 @@ import {
   ValidationError,
 } from '@ironflow/core';
 import type { Failure } from '@ironflow/core/wire';
+import { outputOf } from '../kernel/memo.ts';
 import { endingOf, type RunEnding } from '../kernel/run.ts';
 import { type StatusFilter, type WireRunStatus, wireStatus } from '../kernel/status-word.ts';
 import type { Scan, Store } from '../store/port.ts';
@@ -224,13 +225,14 @@ export async function getRunAttempts(store: Store, env: string, runId: string): 
 }
 
 function stepView(row: StepRow, failed: readonly AttemptView[]): StepView {
+  const output = outputOf(row);
   return {
     id: row.stepId,
     runId: row.runId,
     name: row.name,
     type: row.kind,
     status: row.status,
-    ...(row.output !== null && { output: decodeJson(row.output) }),
+    ...(output !== null && { output: decodeJson(output) }),
     ...(row.error !== null && { error: failureFrom(row.error) }),
     attempt: row.attempt,
     sequence: 0,

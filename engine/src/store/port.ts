@@ -33,12 +33,13 @@ export interface Guard {
   readonly expected: number | null;
 }
 
-/** Asks for a column to be set to the head of a log, as of this very commit and with its own appends counted. */
-export interface Stamp {
-  readonly column: string;
-  readonly log: Table;
-  readonly partition: Key;
-}
+/**
+ * Asks for a column to be set by this very commit: to the head of a log, with its own appends counted, or to the position that one of
+ * its own appends is given.
+ */
+export type Stamp =
+  | { readonly column: string; readonly log: Table; readonly partition: Key }
+  | { readonly column: string; readonly append: number };
 
 export interface Put {
   readonly table: Table;

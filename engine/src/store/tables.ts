@@ -213,6 +213,8 @@ export const steps = table({
     startedAt: integer({ immutable: true }),
     endedAt: integer({ immutable: true }),
     childRunId: nullable(text({ immutable: true })),
+    /** For a message that was published: its sequence in the topic. */
+    position: nullable(integer({ immutable: true })),
   },
   key: ['runId', 'stepId'],
   indexes: { byResolution: { columns: ['runId', 'resolution'], sparse: 'resolution' } },
@@ -288,6 +290,23 @@ export const matchPaths = table({
   key: ['env', 'eventName', 'path'],
 });
 
+/** Every message of a topic, in the order of its log: `position` is its sequence. */
+export const topicMessages = log({
+  name: 'topic_messages',
+  columns: {
+    env: text(),
+    topic: text(),
+    position: integer(),
+    id: text(),
+    data: json<JsonText>(),
+    /** The run whose step published it, if one did. */
+    runId: nullable(text()),
+    createdAt: integer(),
+  },
+  key: ['env', 'topic', 'position'],
+  indexes: { byId: { columns: ['id'], unique: true } },
+});
+
 /** How far a reader of a log has come. */
 export const cursors = table({
   name: 'cursors',
@@ -335,6 +354,7 @@ export const tables: readonly Table[] = [
   attempts,
   waits,
   matchPaths,
+  topicMessages,
   cursors,
   secrets,
 ];

@@ -266,6 +266,15 @@ export function describeStore(name: string, open: () => Promise<StoreHarness>): 
         });
       });
 
+      test('stamp rows with the positions of the commit’s own appends', async () => {
+        const put = (id: string, append: number) => ({ ...insert(item(id)), stamp: { column: 'turn', append } });
+        const appends = [entry('b', '1'), entry('c', '2'), entry('b', '3')];
+        const result = await commit({ appends, puts: [put('x', 2), put('y', 1), put('z', 0)] });
+        expect(result).toEqual({ ok: true, positions: [1, 1, 2], stamps: [2, 1, 1] });
+        const rows = await store.get(items, [['x'], ['y'], ['z']]);
+        expect(rows.map((found) => found?.row.turn)).toEqual([2, 1, 1]);
+      });
+
       test('let entries be trimmed without giving their positions out again', async () => {
         await commit({ appends: [entry('b', '1'), entry('b', '2')] });
         await commit({

@@ -9,6 +9,7 @@ import {
   type Guard,
   type Put,
   type Scan,
+  type Stamp,
   type Store,
   type Stored,
   type WriteSet,
@@ -210,7 +211,7 @@ export class MemoryStore implements Store {
     if (conflicts.length > 0) return { ok: false, conflicts };
     for (const { table, key } of writeSet.deletes) this.#table(table).remove(key);
     const positions = writeSet.appends.map((append) => this.#append(append));
-    const stamps = writeSet.puts.map((put) => this.#put(put));
+    const stamps = writeSet.puts.map((put) => this.#put(put, positions));
     return { ok: true, positions, stamps };
   }
 
@@ -233,9 +234,14 @@ export class MemoryStore implements Store {
     return conflicts;
   }
 
-  #put({ table: declared, row, expected, revision, stamp }: Put): number | undefined {
+  #stampValue(stamp: Stamp, positions: readonly number[]): number {
+    if ('append' in stamp) return positions[stamp.append] ?? 0;
+    return this.#heads.get(headKey(stamp.log, stamp.partition)) ?? 0;
+  }
+
+  #put({ table: declared, row, expected, revision, stamp }: Put, positions: readonly number[]): number | undefined {
     const table = this.#table(declared);
-    const value = stamp === undefined ? undefined : (this.#heads.get(headKey(stamp.log, stamp.partition)) ?? 0);
+    const value = stamp === undefined ? undefined : this.#stampValue(stamp, positions);
     const stamped = stamp === undefined ? { ...row } : { ...row, [stamp.column]: value ?? 0 };
     const entry = table.rows.get(keyText(keyOf(declared, row)));
     if (expected === null || entry === undefined) table.insert({ row: stamped, revision });

@@ -4,7 +4,7 @@
 //   B2. What several write sets do to one row becomes one change: the row as the last of them leaves it.
 
 import { invariant } from '@ironflow/core';
-import type { CommitResult, Put, WriteSet } from '../port.ts';
+import type { CommitResult, Put, Stamp, WriteSet } from '../port.ts';
 import { type Key, keyOf, keyText, type Row, type Table, type Value } from '../table.ts';
 
 /** A row that a batch has to do with. */
@@ -75,7 +75,7 @@ export class Batch {
       for (const { table, key } of deletes) if (table.position === undefined) this.#addSlot(table, key, true);
       for (const { table, row, stamp } of puts) {
         this.#addSlot(table, keyOf(table, row), true);
-        if (stamp !== undefined) this.#addHead(stamp.log, stamp.partition);
+        if (stamp !== undefined && 'log' in stamp) this.#addHead(stamp.log, stamp.partition);
       }
       for (const { log, row } of appends) this.#addHead(log, partitionOf(log, row));
     }
@@ -170,7 +170,7 @@ export class Batch {
     }
     for (const { table, key } of writeSet.deletes) this.#delete(table, key);
     const positions = writeSet.appends.map(({ log, row }) => this.#append(log, row));
-    const stamps = writeSet.puts.map((put) => this.#put(put));
+    const stamps = writeSet.puts.map((put) => this.#put(put, positions));
     return { ok: true, positions, stamps };
   }
 
@@ -205,9 +205,13 @@ export class Batch {
     slot.isNew = false;
   }
 
-  #put({ table, row, revision, stamp }: Put): number | undefined {
+  #stampValue(stamp: Stamp, positions: readonly number[]): number {
+    return 'append' in stamp ? (positions[stamp.append] ?? 0) : this.#head(stamp.log, stamp.partition).position;
+  }
+
+  #put({ table, row, revision, stamp }: Put, positions: readonly number[]): number | undefined {
     const slot = this.#slot(table, keyOf(table, row));
-    const value = stamp && this.#head(stamp.log, stamp.partition).position;
+    const value = stamp && this.#stampValue(stamp, positions);
     const stamped = stamp === undefined || value === undefined ? row : { ...row, [stamp.column]: value };
     if (slot.revision === null) slot.isNew = true;
     slot.row = slot.isNew && slot.row !== undefined ? keepImmutable(table, slot.row, stamped) : stamped;

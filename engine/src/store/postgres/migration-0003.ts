@@ -1,2 +1,16 @@
-/** What compensations added. Never changed once released: what comes later is another migration. */
-export const stepsSql: readonly string[] = [`ALTER TABLE "runs" ADD COLUMN "ending" text COLLATE "C"`];
+/** What steps of 0.8 added: compensations, messages. Never changed once released: what comes later is another migration. */
+export const stepsSql: readonly string[] = [
+  `ALTER TABLE "runs" ADD COLUMN "ending" text COLLATE "C"`,
+  `ALTER TABLE "steps" ADD COLUMN "position" bigint`,
+  `CREATE TABLE "topic_messages" (
+  "env" text COLLATE "C" NOT NULL,
+  "topic" text COLLATE "C" NOT NULL,
+  "position" bigint NOT NULL,
+  "id" text COLLATE "C" NOT NULL,
+  "data" text COLLATE "C" NOT NULL,
+  "run_id" text COLLATE "C",
+  "created_at" bigint NOT NULL,
+  PRIMARY KEY ("env", "topic", "position")
+)`,
+  `CREATE UNIQUE INDEX "topic_messages_by_id" ON "topic_messages" ("id")`,
+];

@@ -209,10 +209,23 @@ CREATE TABLE steps (
   started_at bigint NOT NULL,
   ended_at bigint NOT NULL,
   child_run_id text COLLATE "C",
-  revision bigint NOT NULL
+  revision bigint NOT NULL,
+  "position" bigint
 );
 CREATE INDEX steps_by_resolution ON steps USING btree (run_id, resolution) WHERE (resolution IS NOT NULL);
 CREATE UNIQUE INDEX steps_pkey ON steps USING btree (run_id, step_id);
+
+CREATE TABLE topic_messages (
+  env text COLLATE "C" NOT NULL,
+  topic text COLLATE "C" NOT NULL,
+  "position" bigint NOT NULL,
+  id text COLLATE "C" NOT NULL,
+  data text COLLATE "C" NOT NULL,
+  run_id text COLLATE "C",
+  created_at bigint NOT NULL
+);
+CREATE UNIQUE INDEX topic_messages_by_id ON topic_messages USING btree (id);
+CREATE UNIQUE INDEX topic_messages_pkey ON topic_messages USING btree (env, topic, "position");
 
 CREATE TABLE waits (
   run_id text COLLATE "C" NOT NULL,

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { backup as backupDatabase, DatabaseSync, type StatementSync } from 'node:sqlite';
 import { invariant } from '@ironflow/core';
 import { StoreUnavailableError } from '../errors.ts';
-import type { Append, Claim, CommitResult, Guard, Put, Scan, Store, Stored, WriteSet } from '../port.ts';
+import type { Append, Claim, CommitResult, Guard, Put, Scan, Stamp, Store, Stored, WriteSet } from '../port.ts';
 import { type Key, keyOf, keyText, type Row, type Table, type Value } from '../table.ts';
 import { lockDirectory } from './directory-lock.ts';
 import { assertMigrated, migrate } from './migrate.ts';
@@ -201,12 +201,17 @@ export class SqliteStore implements Store {
     dirty ||= positions.length > 0;
     const stamps: (number | undefined)[] = [];
     for (const put of writeSet.puts) {
-      const stamp = put.stamp && this.#head(put.stamp.log, keyText(put.stamp.partition));
+      const stamp = put.stamp && this.#stampValue(put.stamp, positions);
       if (!this.#put(put, stamp)) return { conflicts: [{ table: put.table, key: keyOf(put.table, put.row) }], dirty };
       stamps.push(stamp);
       dirty = true;
     }
     return { positions, stamps };
+  }
+
+  #stampValue(stamp: Stamp, positions: readonly number[]): number {
+    if ('append' in stamp) return positions[stamp.append] ?? 0;
+    return this.#head(stamp.log, keyText(stamp.partition));
   }
 
   #holds({ table, key, expected }: Guard): boolean {

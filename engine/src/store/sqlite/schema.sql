@@ -220,8 +220,19 @@ CREATE TABLE "steps" (
   "started_at" INTEGER NOT NULL,
   "ended_at" INTEGER NOT NULL,
   "child_run_id" TEXT,
-  "revision" INTEGER NOT NULL,
+  "revision" INTEGER NOT NULL, "position" INTEGER,
   PRIMARY KEY ("run_id", "step_id")
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE "topic_messages" (
+  "env" TEXT NOT NULL,
+  "topic" TEXT NOT NULL,
+  "position" INTEGER NOT NULL,
+  "id" TEXT NOT NULL,
+  "data" TEXT NOT NULL,
+  "run_id" TEXT,
+  "created_at" INTEGER NOT NULL,
+  PRIMARY KEY ("env", "topic", "position")
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE "waits" (
@@ -249,3 +260,5 @@ CREATE TABLE "waits" (
 ) STRICT, WITHOUT ROWID;
 
 CREATE UNIQUE INDEX "events_by_id" ON "events" ("id");
+
+CREATE UNIQUE INDEX "topic_messages_by_id" ON "topic_messages" ("id");

@@ -1,13 +1,22 @@
 // Connect's unary calls in JSON: POST /ironflow.v1.<Service>/<Method>. Requests are read by hand-written schemas, because the
 // contract's clients mix camelCase and snake_case and short and long enum names.
 
-import { FunctionNotFoundError, type IronflowError, limits } from '@ironflow/core';
+import {
+  assertPayloadSize,
+  assertSubject,
+  encodeJson,
+  FunctionNotFoundError,
+  type IronflowError,
+  limits,
+} from '@ironflow/core';
 import {
   cancelRunRequest,
   idRequest,
   parseFunctionRegistration,
   parseInput,
+  publishRequest,
   runStepsRequest,
+  topicRequest,
   triggerBatchRequest,
   triggerRequest,
   triggerSyncRequest,
@@ -53,6 +62,10 @@ const methods: Readonly<Record<string, Method>> = {
     const { id, reason, compensate } = parseInput(cancelRunRequest, input, 'request');
     return engine.cancelRun(env, id, reason ?? '', { compensate: compensate ?? false });
   },
+  'ironflow.v1.PubSubService/Publish': publish,
+  'ironflow.v1.PubSubService/ListTopics': async ({ engine, env }) => ({ topics: await engine.listTopics(env) }),
+  'ironflow.v1.PubSubService/GetTopicStats': ({ engine, env, input }) =>
+    engine.getTopicStats(env, parseInput(topicRequest, input, 'request').topic),
   'ironflow.v1.IronflowService/Health': ({ engine }) => ({
     status: 'ok',
     timestamp: new Date(engine.clock.now()).toISOString(),
@@ -109,6 +122,20 @@ async function getFunction({ engine, env, input }: ConnectRequest): Promise<unkn
 function trigger({ engine, env, input, exchange }: ConnectRequest): Promise<unknown> {
   const { event, ...rest } = parseInput(triggerRequest, input, 'request');
   return engine.emit(emitInput(env, { name: event, ...rest }, exchange.header('x-ironflow-run-id')));
+}
+
+function publish({ engine, env, input, exchange }: ConnectRequest): Promise<unknown> {
+  const { topic, data, idempotencyKey } = parseInput(publishRequest, input, 'request');
+  assertSubject(topic, 'The topic', { pattern: false });
+  const text = encodeJson(data ?? {}, `data for topic "${topic}"`);
+  assertPayloadSize(text, `data for topic "${topic}"`);
+  return engine.publish({
+    env,
+    topic,
+    data: text,
+    idempotencyKey: idempotencyKey ?? null,
+    runId: exchange.header('x-ironflow-run-id') ?? null,
+  });
 }
 
 function triggerBatch({ engine, env, input, exchange }: ConnectRequest): Promise<unknown> {
