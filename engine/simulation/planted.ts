@@ -328,7 +328,7 @@ export const plantedBugs: readonly BugDescription[] = [
   {
     name: 'waits stay when their run ends',
     promise: 10,
-    caughtAs: ['no wait outlives its run'],
+    caughtAs: ['no wait outlives its run', 'a step that is over does not wait'],
     plant: () => ({
       writeSets: async (writeSets) =>
         writeSets.map((writeSet) => {

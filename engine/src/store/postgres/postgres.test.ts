@@ -226,8 +226,9 @@ describe('plans', () => {
           return { text: `'v' || ${number}`, json: "'{}'", integer: number, real: number, boolean: 'false' }[type];
         });
         const revision = table.position === undefined ? ', 1' : '';
+        const names = [...table.columnNames.map(snakeCase), ...(revision === '' ? [] : ['revision'])];
         await client.query(
-          `INSERT INTO "${schema}"."${table.name}" SELECT ${values.join(', ')}${revision} FROM generate_series(1, 3000) g`,
+          `INSERT INTO "${schema}"."${table.name}" (${names.map((name) => `"${name}"`)}) SELECT ${values.join(', ')}${revision} FROM generate_series(1, 3000) g`,
         );
         if (state === 'analyzed') await client.query(`ANALYZE "${schema}"."${table.name}"`);
       }
