@@ -56,7 +56,7 @@ const tables: Readonly<Record<string, Rooms>> = {
       ...['group-commit', 'kernel', 'store/tables.ts'],
       ...['@ironflow/core', '@ironflow/core/wire', 'node:crypto'],
     ],
-    queries: ['kernel', 'store/tables.ts', 'store', 'type ports', '@ironflow/core', '@ironflow/core/wire'],
+    queries: ['kernel', 'store/tables.ts', 'store', 'ports', '@ironflow/core', '@ironflow/core/wire'],
     dispatch: [
       ...['commands', 'queries', 'group-commit', 'kernel', 'store/tables.ts', 'store', 'ports'],
       ...['@ironflow/core', '@ironflow/core/wire', 'node:*'],
@@ -70,12 +70,16 @@ const tables: Readonly<Record<string, Rooms>> = {
       ...['commands', 'group-commit', 'kernel', 'store/tables.ts'],
       ...['store', 'type ports', '@ironflow/core'],
     ],
+    operations: [
+      ...['commands', 'queries', 'group-commit', 'kernel', 'store/tables.ts', 'type store', 'ports'],
+      '@ironflow/core',
+    ],
     'engine.ts': [
-      ...['dispatch', 'loops', 'cluster', 'doctor', 'commands', 'queries', 'group-commit', 'kernel'],
+      ...['dispatch', 'loops', 'cluster', 'doctor', 'operations', 'commands', 'queries', 'group-commit', 'kernel'],
       ...['store/tables.ts', 'store', 'ports', '@ironflow/core', '@ironflow/core/wire'],
     ],
     transports: [
-      ...['engine.ts', 'type commands', 'queries', 'kernel', 'ports', 'version.ts'],
+      ...['engine.ts', 'type commands', 'type operations', 'queries', 'kernel', 'ports', 'version.ts'],
       ...['@ironflow/core', '@ironflow/core/wire', '@ironflow/core/frames', '@ironflow/core/proto'],
       ...['@bufbuild/protobuf', '@bufbuild/protobuf/*', 'find-my-way', 'zod', 'node:*'],
     ],

@@ -44,6 +44,8 @@ export const errorCatalogue = {
   // Runs and steps.
   RUN_NOT_FOUND: entry(false, 404),
   RUN_NOT_RUNNING: entry(false, 409),
+  RUN_STATE: entry(false, 409),
+  STEP_NOT_FOUND: entry(false, 404),
   RUN_FAILED: entry(false, 500),
   RUN_CANCELLED: entry(false, 409),
   STALE_EXECUTION: entry(false, 409),

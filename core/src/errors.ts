@@ -122,6 +122,30 @@ export class RunNotFoundError extends IronflowError {
   }
 }
 
+/** What is asked of a run is not for its status: `details` has the status, and the message what can be done. */
+export class RunStateError extends IronflowError {
+  override name = 'RunStateError';
+  readonly runId: string | undefined;
+  constructor(message: string, options: IronflowErrorOptions & { readonly runId?: string } = {}) {
+    super(message, { code: 'RUN_STATE', ...options });
+    this.runId = options.runId;
+  }
+}
+
+/** The run has no such step. */
+export class StepNotFoundError extends IronflowError {
+  override name = 'StepNotFoundError';
+  constructor(step: string, options: IronflowErrorOptions & { readonly runId?: string } = {}) {
+    const { runId, ...rest } = options;
+    const where = runId === undefined ? '' : ` in run ${runId}`;
+    super(`There is no step "${step}"${where}. Name one that the run has recorded, by its id or its name.`, {
+      code: 'STEP_NOT_FOUND',
+      details: { step, ...(runId !== undefined && { runId }) },
+      ...rest,
+    });
+  }
+}
+
 export interface StepErrorOptions extends IronflowErrorOptions {
   readonly stepId?: string;
   readonly stepName?: string;

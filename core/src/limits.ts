@@ -25,6 +25,10 @@ export const limits = {
   waitsPerReportMax: 10_000,
   /** Steps of one run. */
   stepsPerRunMax: 1_000_000,
+  /** Steps that one restart of a run drops. */
+  stepsPerRestartMax: 10_000,
+  /** Runs that one call of a bulk operation looks at; the next call goes on. */
+  runsPerBulkCallMax: 500,
   /** Triggers of one function. */
   triggersPerFunctionMax: 100,
   /** Functions started by one event. */

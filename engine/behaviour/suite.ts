@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { EventDefinitionRegistry, InvokeError, IronflowClient, IronflowFunction, Run } from '../../src/index.ts';
 import { createEventDefinitionRegistry, createFunction, defineEvent, NonRetryableError } from '../../src/index.ts';
+import { testSteering } from './steering.ts';
 
 /** What workers and endpoints are configured with alike. */
 export interface ProvideOptions {
@@ -727,6 +728,14 @@ export function describeBehaviour(transport: string, open: () => Promise<Behavio
         return results.reduce((sum, one) => sum + one, 0);
       });
       expect(await execute(fn)).toMatchObject({ status: 'completed', output: 200 * 199 + 200 });
+    });
+
+    testSteering({
+      client: () => harness.client,
+      define: (handler) => define(handler),
+      provide: (functions) => harness.provide(functions),
+      start,
+      finish,
     });
 
     test('large results pass', async () => {

@@ -10,6 +10,7 @@ import {
   type EventRow,
   events,
   type RunRow,
+  runAudit,
   runs,
   type StepRow,
   sessions,
@@ -24,7 +25,7 @@ import { SagaChecks } from './saga-checks.ts';
 import { StartChecks, type Started } from './start-checks.ts';
 import { TopicChecks } from './topic-checks.ts';
 import { Violation } from './violation.ts';
-import { WaitChecks } from './wait-checks.ts';
+import { type LogEntry, WaitChecks } from './wait-checks.ts';
 
 export interface CheckerOptions {
   /** True time. */
@@ -38,6 +39,36 @@ export interface CheckerOptions {
 /** How long a session may stay due after its expiry once the storm is over, in milliseconds. */
 const OVERDUE_MS = 60_000;
 
+/** What somebody did to runs, by the audit entries of a write set: each change that only such an operation may make needs one. */
+class Operations {
+  readonly #restarted = new Set<string>();
+  readonly #patched = new Set<string>();
+
+  constructor({ puts }: Pick<WriteSet, 'puts'>) {
+    for (const { table, row } of puts) {
+      if (table !== runAudit) continue;
+      if (row['type'] === 'run.restarted') this.#restarted.add(String(row['runId']));
+      else if (row['type'] === 'step.patched') this.#patched.add(String(row['stepId']));
+    }
+  }
+
+  restarts(runId: string): boolean {
+    return this.#restarted.has(runId);
+  }
+
+  patches(stepId: string): boolean {
+    return this.#patched.has(stepId);
+  }
+}
+
+const noOperations = new Operations({ puts: [] });
+
+/** How a run that has ended may change: a failed one is restarted; time of change alone, by a patch or a purge. */
+function mayChange(before: RunRow, row: RunRow, operations: Operations): boolean {
+  if (operations.restarts(row.id)) return before.status === 'failed' && row.restart !== before.restart;
+  return isDeepStrictEqual({ ...before, updatedAt: 0 }, { ...row, updatedAt: 0 });
+}
+
 export class Checker {
   readonly violations: Violation[] = [];
   readonly mirror = new Mirror();
@@ -50,6 +81,8 @@ export class Checker {
   readonly #topics: TopicChecks;
   /** How a run had ended when a caller was told. */
   readonly #toldEnds = new Map<string, string>();
+  /** Children whose calls were dropped by a restart. */
+  readonly #droppedChildren = new Set<string>();
   #calmAt: number | undefined;
   #hadRuns = false;
 
@@ -68,6 +101,10 @@ export class Checker {
       calmAt: () => this.#calmAt,
       report,
     });
+  }
+
+  get log(): readonly LogEntry[] {
+    return this.#log.log;
   }
 
   /** Whether there ever was a run. */
@@ -96,6 +133,7 @@ export class Checker {
 
   claimed(rows: readonly RunRow[]): void {
     for (const row of rows) {
+      if (row.pause !== null) this.#violated('a paused run is given to nobody', row.id);
       const before = this.mirror.runs.get(row.id);
       this.mirror.putRun(row);
       this.#runChanged(before, row);
@@ -108,13 +146,14 @@ export class Checker {
     const { puts, deletes, appends } = writeSet;
     const touched = new Set<string>();
     const removed: WaitRow[] = [];
+    const operations = new Operations(writeSet);
     for (const { table, key } of deletes) {
+      const [runId, stepId] = key as [string, string];
       if (table === waits) {
-        const [runId, stepId] = key as [string, string];
         const wait = this.mirror.waitsOf(runId).get(stepId);
-        if (wait !== undefined) removed.push(wait);
+        if (wait !== undefined && !operations.restarts(runId)) removed.push(wait);
         touched.add(runId);
-      }
+      } else if (table === steps) this.#stepRemoved(runId, stepId, writeSet, operations);
       this.mirror.delete(table, key);
     }
     for (const [i, { log, row }] of appends.entries()) {
@@ -131,12 +170,15 @@ export class Checker {
     for (const [i, { table, row, expected }] of puts.entries()) {
       if (table === runs) {
         touched.add(String(row['id']));
-        this.#runChanged(before[i] as RunRow | undefined, row as RunRow);
+        this.#runChanged(before[i] as RunRow | undefined, row as RunRow, operations);
       } else if (table === waits) {
         touched.add(String(row['runId']));
         this.#waitStored(before[i] as WaitRow | undefined, row as WaitRow, writeSet);
-      } else if (table === steps) this.#stepStored(before[i] as StepRow | undefined, row as StepRow, expected, removed);
-      else if (table === attempts) this.#attemptStored(row as AttemptRow);
+      } else if (table === steps) {
+        if (operations.patches(String(row['stepId']))) continue;
+        this.#stepStored(before[i] as StepRow | undefined, row as StepRow, expected, removed);
+      } else if (table === attempts && !operations.restarts(String(row['runId'])))
+        this.#attemptStored(row as AttemptRow);
     }
     const stored = puts.flatMap(({ table, row }) => (table === steps ? [row as StepRow] : []));
     this.#topics.committed(
@@ -155,10 +197,14 @@ export class Checker {
     return undefined;
   }
 
-  #runChanged(before: RunRow | undefined, row: RunRow): void {
+  #runChanged(before: RunRow | undefined, row: RunRow, operations = noOperations): void {
     this.#hadRuns = true;
     if (before === undefined || isEnded(before) !== isEnded(row)) this.mirror.openRuns += isEnded(row) ? -1 : 1;
-    if (before !== undefined && isEnded(before)) {
+    if (operations.restarts(row.id)) {
+      this.#toldEnds.delete(row.id);
+      this.sagas.restarted(row.id);
+    }
+    if (before !== undefined && isEnded(before) && !mayChange(before, row, operations)) {
       this.#violated('a run that has ended never changes', `${row.id} from ${before.status} to ${row.status}`);
     }
     if (!this.mirror.versions.has(versionKey(row.functionId, row.functionVersion))) {
@@ -170,6 +216,7 @@ export class Checker {
     if (before !== undefined && row.fence < before.fence) this.#violated('a fence only grows', row.id);
     if (row.status !== 'running') return;
     const isNewLease = before?.fence !== row.fence;
+    if (isNewLease && row.pause !== null) this.#violated('a paused run is given to nobody', row.id);
     if (!isNewLease && before?.leaseSession !== row.leaseSession) {
       this.#violated('a run has one lease at a time', row.id);
     }
@@ -177,6 +224,26 @@ export class Checker {
     if (isNewLease && (session === undefined || session.expired)) {
       this.#violated('a lease is given only to a session that is alive', `${row.id} to ${row.leaseSession}`);
     }
+  }
+
+  /** A recorded step is gone: with its run, or because somebody restarted the run before it. */
+  #stepRemoved(runId: string, stepId: string, writeSet: WriteSet, operations: Operations): void {
+    const row = this.mirror.step(runId, stepId);
+    const run = this.mirror.runs.get(runId);
+    if (row === undefined || run === undefined) return;
+    if (!operations.restarts(runId)) {
+      if (!isEnded(run)) this.#violated('a recorded step never changes', `${stepId} is gone`);
+      return;
+    }
+    if (row.childRunId !== null) this.#droppedChildren.add(row.childRunId);
+    const kept = [...this.mirror.attemptsOf(runId), ...writeSet.puts.filter(({ table }) => table === attempts)].some(
+      (one) => {
+        const attempt = ('row' in one ? one.row : one) as AttemptRow;
+        return attempt.stepId === stepId && attempt.number === row.attempt && attempt.fence === row.fence;
+      },
+    );
+    if (row.fence > 0 && !kept) this.#violated('each start of a body is an attempt on record', `${stepId}, dropped`);
+    this.#starts.dropped(stepId);
   }
 
   #waitStored(before: WaitRow | undefined, row: WaitRow, writeSet: WriteSet): void {
@@ -236,6 +303,7 @@ export class Checker {
     const open = all.filter(({ resolution }) => resolution === null);
     const awake =
       (run.status === 'queued' && run.readyAt !== null) ||
+      (run.status === 'paused' && run.pause !== null && run.readyAt === null) ||
       (run.status === 'running' && run.leaseSession !== null && run.deadlineAt !== null) ||
       (run.status === 'waiting' &&
         open.some(({ dueAt, kind }) => dueAt !== null || kind === 'event' || kind === 'child'));
@@ -262,7 +330,9 @@ export class Checker {
 
   /** A caller was told how a run has ended. */
   endTold(runId: string, status: string): void {
-    const before = this.#toldEnds.get(runId) ?? this.mirror.runs.get(runId)?.status;
+    const run = this.mirror.runs.get(runId);
+    if (run !== undefined && run.restart !== null) return; // the answer may be from before
+    const before = this.#toldEnds.get(runId) ?? run?.status;
     if (before !== status) this.#violated('a run reaches one terminal state', `${runId} is ${before}, and ${status}`);
     this.#toldEnds.set(runId, status);
   }
@@ -347,8 +417,10 @@ export class Checker {
     for (const { childRunId } of stepRows)
       if (childRunId !== null) calls.set(childRunId, (calls.get(childRunId) ?? 0) + 1);
     const parents = new Set<string>();
-    for (const { id, parentRunId, parentStepId, input } of runRows) {
+    for (const { id, parentRunId, parentStepId, input, rerunOf } of runRows) {
+      if (rerunOf !== null || this.#droppedChildren.has(id)) continue;
       if (parentRunId !== null) {
+        if (this.mirror.runs.get(parentRunId)?.restart != null) continue; // it may have called again
         if (parents.has(`${parentStepId}`)) this.#violated('a call starts its child once', `${parentStepId}`);
         parents.add(`${parentStepId}`);
       } else if (input !== null && calls.get(id) !== 1) this.#violated('a call starts its child once', id);

@@ -71,7 +71,7 @@ export class Client {
     this.later(0, async () => {
       for (const program of this.#cluster.options.programs) {
         for (const fn of compile(program, { bodyStarted: () => {}, pass: async () => {} })) {
-          await this.#untilDone((engine) => engine.registerFunction(env, definitionOf(fn, release)));
+          await this.untilDone((engine) => engine.registerFunction(env, definitionOf(fn, release)));
         }
       }
     });
@@ -136,8 +136,8 @@ export class Client {
   async cancel(runId: string, compensate = this.#random.chance(0.5)): Promise<void> {
     this.cancelled.add(runId);
     if (!compensate) this.leftAsIs.add(runId);
-    const { status } = await this.#untilDone((engine) =>
-      engine.cancelRun(env, runId, 'of no use any more', { compensate }),
+    const { status } = await this.untilDone((engine) =>
+      engine.operations.cancel(env, runId, { reason: 'of no use any more', compensate }),
     );
     this.#cluster.trace(`cancelled ${runId}: it is ${status}`);
     if (!isEnded({ status } as Parameters<typeof isEnded>[0])) return;
@@ -155,7 +155,7 @@ export class Client {
       source: null,
       runId: null,
     };
-    const emitted = await this.#untilDone((engine) => engine.emit(input));
+    const emitted = await this.untilDone((engine) => engine.emit(input));
     this.#cluster.options.checker.emitted(idempotencyKey, emitted);
     return emitted;
   }
@@ -186,7 +186,8 @@ export class Client {
     });
   }
 
-  async #untilDone<T>(work: (engine: Engine) => Promise<T>): Promise<T> {
+  /** Asks one engine after another until one answers. */
+  async untilDone<T>(work: (engine: Engine) => Promise<T>): Promise<T> {
     for (;;) {
       try {
         const engine = this.#cluster.anyEngine();

@@ -19,6 +19,7 @@ import {
   functionVersions,
   idempotencyKeys,
   type RunRow,
+  runAudit,
   runs,
   sessions,
   steps,
@@ -212,6 +213,26 @@ export const plantedBugs: readonly BugDescription[] = [
               }
             : writeSet,
         ),
+    }),
+  },
+  {
+    name: 'what people do to runs leaves no trace',
+    promise: 2,
+    caughtAs: ['a run that has ended never changes', 'a recorded step never changes'],
+    plant: () => ({ writeSets: async (writeSets) => writeSets.map(without(runAudit)) }),
+  },
+  {
+    name: 'a run that is paused is still on offer',
+    promise: 10,
+    caughtAs: ['every run has a wake-up source', 'a paused run is given to nobody'],
+    plant: () => ({
+      writeSets: async (writeSets) =>
+        writeSets.map((writeSet) => ({
+          ...writeSet,
+          puts: writeSet.puts.map((put) =>
+            put.table === runs && put.row['status'] === 'paused' ? { ...put, row: { ...put.row, readyAt: 1 } } : put,
+          ),
+        })),
     }),
   },
   {

@@ -190,7 +190,14 @@ class Thrown {
 }
 
 /** What the program comes to, whatever crashes on the way. */
-export function answerOf(program: Program): Answer {
+export function answerOf(program: Program, restarted = false): Answer {
+  if (restarted) {
+    // Attempts of the run go on counting, past all those in which its handler throws.
+    const result = evaluateAll(program.nodes, Number.POSITIVE_INFINITY);
+    return result instanceof Thrown
+      ? { status: 'failed', message: result.message }
+      : { status: 'completed', output: result };
+  }
   for (let attempt = 1; ; attempt++) {
     const result = evaluateAll(program.nodes, attempt);
     if (!(result instanceof Thrown)) return { status: 'completed', output: result };

@@ -10,7 +10,8 @@ export const promises: readonly { readonly number: number; readonly promise: str
   {
     number: 2,
     promise: 'A completed step is recorded once; its closure is never called again for that run.',
-    checked: 'checker: step rows are inserted once and never change; starts: none after the step was acknowledged.',
+    checked:
+      'checker: step rows are inserted once and never change, but for what an operator does and an audit entry tells of; starts: none after the step was acknowledged, unless a restart dropped it.',
   },
   {
     number: 3,

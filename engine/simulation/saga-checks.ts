@@ -22,6 +22,11 @@ export class SagaChecks {
     this.#report = report;
   }
 
+  /** What was undone is done again, and may have to be undone again. */
+  restarted(runId: string): void {
+    this.#last.delete(runId);
+  }
+
   stored(row: StepRow): void {
     if (row.kind !== 'compensate') return;
     const { runId, name, stepId } = row;

@@ -8,6 +8,7 @@ import { type RunRow, runs, sessions, waits } from '../src/store/tables.ts';
 import { Checker } from './checker.ts';
 import { Client } from './client.ts';
 import { Cluster, calm, env, type Faults } from './cluster.ts';
+import { Operator } from './operator.ts';
 import { noBug, type PlantedBug } from './planted.ts';
 import { answerOf, drawProgram, type Program, withChildren } from './program.ts';
 import { Random } from './random.ts';
@@ -80,6 +81,7 @@ export async function simulate({ seed, trace, plant }: SimulationOptions): Promi
   for (const program of programs) client.start(program);
   if (random.chance(0.3)) client.deployEvery(15_000);
   if (random.chance(0.5)) client.meddleEvery(6_000);
+  if (random.chance(0.5)) new Operator(cluster, client, random.fork()).operateEvery(4_000, STORM_MS);
 
   const deadline = startedAt + HORIZON_MS;
   clock.setTimer(STORM_MS, () => {
@@ -151,20 +153,26 @@ export function checkAnswers(
   const byId = new Map(programs.flatMap(withChildren).map((program) => [program.id, program]));
   for (const program of programs) {
     const started = client.runIds.get(program.id)?.size ?? 0;
-    const found = rows.filter(({ functionId, parentRunId }) => functionId === program.id && parentRunId === null);
+    const found = rows.filter(
+      ({ functionId, parentRunId, rerunOf }) => functionId === program.id && parentRunId === null && rerunOf === null,
+    );
     if (found.length !== started) {
       violated('an event starts its run once', `${program.id} has ${found.length} runs for ${started} events`);
     }
   }
   for (const row of rows) {
     const program = byId.get(row.functionId);
-    if (isEnded(row) && program !== undefined) sagas.ended(row, program, !client.leftAsIs.has(row.id));
+    // A child that a restart of its parent gave up is left as it is.
+    const givenUp = row.status === 'cancelled' && !client.cancelled.has(row.id);
+    if (isEnded(row) && program !== undefined) sagas.ended(row, program, !givenUp && !client.leftAsIs.has(row.id));
     if (!isEnded(row)) violated('every run ends', `${row.id} of ${row.functionId} is ${row.status}`);
     else if (row.status === 'cancelled') {
-      if (!client.cancelled.has(row.id))
+      const parent = rows.find(({ id }) => id === row.parentRunId);
+      // A restart gives up children that nobody waits for any more.
+      if (!client.cancelled.has(row.id) && (parent?.restart ?? null) === null)
         violated('a run ends as a plain interpreter says', `nobody cancelled ${row.id}`);
     } else if (program !== undefined) {
-      const expected = answerOf(program);
+      const expected = answerOf(program, row.restart !== null);
       const actual =
         row.status === 'completed'
           ? { status: row.status, output: JSON.parse(row.output ?? 'null') as unknown }

@@ -71,6 +71,11 @@ export class StartChecks {
     }
   }
 
+  /** Somebody wants the step to run again. */
+  dropped(stepId: string): void {
+    this.#acknowledged.delete(stepId);
+  }
+
   acknowledged(runId: string, stepId: string): void {
     this.#acknowledged.add(stepId);
     if (this.#mirror.step(runId, stepId) === undefined) this.#report('an acknowledged step is stored', stepId);
@@ -109,6 +114,6 @@ export class StartChecks {
   #failed(runId: string, stepId: string, attempt: number): boolean {
     return this.#mirror
       .attemptsOf(runId)
-      .some((row) => row.stepId === stepId && row.number === attempt && row.outcome === 'failed');
+      .some((row) => row.stepId === stepId && row.number === attempt && row.outcome !== 'unknown');
   }
 }

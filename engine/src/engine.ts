@@ -19,7 +19,6 @@ import {
 } from '@ironflow/core/wire';
 import { Membership } from './cluster/membership.ts';
 import { type LoopName, News, type NewsItem } from './cluster/news.ts';
-import { type CancelRunInput, cancelRun } from './commands/cancel-run.ts';
 import { type EmitInput, type EmitResult, emit } from './commands/emit.ts';
 import { finishEnding } from './commands/end-run.ts';
 import { FunctionCatalog } from './commands/function-catalog.ts';
@@ -53,10 +52,12 @@ import { isEnded, parseJobId } from './kernel/run.ts';
 import type { SecretView } from './kernel/secret-view.ts';
 import { EventMatcher } from './loops/event-matcher.ts';
 import { Loops } from './loops/index.ts';
+import { RunOperations } from './operations/index.ts';
 import type { Clock, Timer } from './ports/clock.ts';
 import type { Ids } from './ports/ids.ts';
 import type { Logger } from './ports/logger.ts';
 import { createSecretBox, secretKeyFrom } from './ports/secret-box.ts';
+import { type AuditPage, type ListAuditOptions, listAudit } from './queries/audit.ts';
 import { type FunctionView, listFunctions, listWorkers, type WorkerView } from './queries/registry.ts';
 import {
   type AttemptView,
@@ -64,12 +65,14 @@ import {
   getRun,
   getRunAttempts,
   getSteps,
+  getWaits,
   type ListRunsOptions,
   listRuns,
   type RunPage,
   type RunView,
   runView,
   type StepView,
+  type WaitView,
 } from './queries/runs.ts';
 import { listSecrets } from './queries/secrets.ts';
 import { getTopicStats, listTopics, type TopicStats, type TopicView } from './queries/topics.ts';
@@ -141,6 +144,8 @@ export class Engine {
   readonly logger: Logger;
   /** See `EngineSettings`. */
   readonly acknowledgeMs: number;
+  /** What people do to runs. */
+  readonly operations: RunOperations;
   readonly #pollMs: number;
   readonly #runRetentionMs: number | undefined;
   readonly #commit: GroupCommit;
@@ -175,8 +180,17 @@ export class Engine {
       functions: new FunctionCatalog(),
       secrets: new SecretVault(createSecretBox((settings.secretKeys ?? []).map(secretKey))),
       outside: this.#outside(),
-      settings: { idempotencyRetentionMs: settings.idempotencyRetentionMs ?? 7 * 86_400_000 },
+      settings: {
+        idempotencyRetentionMs: settings.idempotencyRetentionMs ?? 7 * 86_400_000,
+        runRetentionMs: settings.runRetentionMs,
+      },
     };
+    this.operations = new RunOperations({
+      store,
+      clock,
+      ports: this.#ports,
+      run: (name, key, command) => this.#run(name, key, command),
+    });
     this.#membership = new Membership({
       engineId: this.id,
       store,
@@ -388,7 +402,7 @@ export class Engine {
 
   /** @throws {RunNotFoundError} */
   getRun(env: string, runId: string): Promise<RunView> {
-    return getRun(this.store, env, runId);
+    return getRun(this.store, env, runId, this.clock);
   }
 
   listRuns(env: string, options: ListRunsOptions): Promise<RunPage> {
@@ -405,16 +419,14 @@ export class Engine {
     return getRunAttempts(this.store, env, runId);
   }
 
-  /** @throws {RunNotFoundError} */
-  async cancelRun(
-    env: string,
-    runId: string,
-    reason: string,
-    options: Pick<CancelRunInput, 'compensate'> = {},
-  ): Promise<RunView> {
-    await findRun(this.store, env, runId);
-    await this.#run('cancelRun', runId, (tx) => cancelRun(tx, { runId, reason, ...options }, this.#ports));
-    return this.getRun(env, runId);
+  /** What a run waits for. @throws {RunNotFoundError} */
+  getWaits(env: string, runId: string): Promise<WaitView[]> {
+    return getWaits(this.store, env, runId);
+  }
+
+  /** What was done to a run, or to the runs of an environment, by whom and why. */
+  listAudit(env: string, options: ListAuditOptions): Promise<AuditPage> {
+    return listAudit(this.store, env, options);
   }
 
   /**

@@ -81,7 +81,7 @@ export async function createEngine(options: CreateEngineOptions = {}): Promise<E
   if (auditMs > 0) auditor.start();
   const router = new Router({ engine, apiKeys, anyHost: insecure });
   // Inside the process there is nobody to keep out.
-  const local = new Router({ engine });
+  const local = new Router({ engine, caller: 'in-process' });
   const servers: HttpServer[] = [];
 
   return {

@@ -5,6 +5,8 @@ import {
   IronflowError,
   isErrorCode,
   RunNotFoundError,
+  RunStateError,
+  StepNotFoundError,
   TimeoutError,
   UnauthenticatedError,
   UnauthorizedError,
@@ -135,6 +137,11 @@ function errorFrom(status: number, text: string): IronflowError {
   if (status === 402) return new EnterpriseRequiredError(message, options);
   if (status === 403) return new UnauthorizedError(message, options);
   if (code === 'RUN_NOT_FOUND') return new RunNotFoundError(String(details?.['runId'] ?? ''), options);
+  if (code === 'RUN_STATE') {
+    const runId = textOf(details?.['runId']);
+    return new RunStateError(message, { ...options, ...(runId !== undefined && { runId }) });
+  }
+  if (code === 'STEP_NOT_FOUND') return new StepNotFoundError(String(details?.['step'] ?? ''), options);
   if (code === 'FUNCTION_NOT_FOUND') return new FunctionNotFoundError(String(details?.['functionId'] ?? ''), options);
   if (code === 'VALIDATION_ERROR') {
     const issues = details?.['validationErrors'] as { readonly path: string; readonly message: string }[] | undefined;

@@ -9,10 +9,16 @@ import {
   IronflowError,
   RunCancelledError,
   RunFailedError,
+  ValidationError,
 } from '@ironflow/core';
 import { serverUrlFrom, variable } from '../environment.ts';
 import { HttpCaller } from './http-call.ts';
 import type {
+  AuditPage,
+  AuditTrailOptions,
+  BulkAction,
+  BulkOptions,
+  BulkProgress,
   EmitOptions,
   EmitResult,
   EmitSyncOptions,
@@ -24,7 +30,9 @@ import type {
   RegisterFunctionRequest,
   Run,
   RunAttempt,
+  RunDetail,
   RunError,
+  RunFilter,
   RunPage,
   RunStep,
   SyncResult,
@@ -188,16 +196,25 @@ export class IronflowClient {
     };
   }
 
-  /** @throws {RunNotFoundError} */
-  async getRun(runId: string): Promise<Run> {
-    return (await this.#rpc('GetRun', { id: runId })) as unknown as Run;
+  /**
+   * A run, and in `why` what it is at or waits for.
+   * @param options.steps - Also its steps with their attempts, and its open waits. Default false.
+   * @throws {RunNotFoundError}
+   * @example console.log((await client.getRun(runId)).why); // It sleeps until 2026-01-31T12:00:00.000Z (step "nap").
+   */
+  getRun(runId: string, options: { readonly steps: true }): Promise<RunDetail>;
+  getRun(runId: string, options?: { readonly steps?: boolean | undefined }): Promise<Run>;
+  async getRun(runId: string, { steps = false }: { readonly steps?: boolean | undefined } = {}): Promise<Run> {
+    if (!steps) return (await this.#rpc('GetRun', { id: named(runId, 'run') })) as unknown as Run;
+    const path = `${runPath(runId)}?include=steps`;
+    return (await this.#http.call({ method: 'GET', path, safe: true })) as unknown as RunDetail;
   }
 
   /** The steps of a run in their order, with their attempts; and the attempts of the run as a whole. @throws {RunNotFoundError} */
   async getRunSteps(runId: string): Promise<{ readonly steps: RunStep[]; readonly attempts: RunAttempt[] }> {
     const answer = await this.#http.call({
       method: 'GET',
-      path: `/api/v1/runs/${encodeURIComponent(runId)}/steps`,
+      path: `${runPath(runId)}/steps`,
       safe: true,
     });
     return answer as unknown as { steps: RunStep[]; attempts: RunAttempt[] };
@@ -211,7 +228,7 @@ export class IronflowClient {
     const endAt = performance.now() + (options.timeout ?? SYNC_TIMEOUT_MS);
     for (;;) {
       const leftMs = Math.ceil(Math.max(0, Math.min(endAt - performance.now(), 50_000)));
-      const path = `/api/v1/runs/${encodeURIComponent(runId)}/result?timeout_ms=${leftMs}`;
+      const path = `${runPath(runId)}/result?timeout_ms=${leftMs}`;
       const run = (await this.#http.call({
         method: 'GET',
         path,
@@ -228,7 +245,7 @@ export class IronflowClient {
       runs = [],
       nextCursor,
       totalCount = 0,
-    } = (await this.#rpc('ListRuns', options)) as unknown as Partial<RunPage>;
+    } = (await this.#rpc('ListRuns', withTimes(options))) as unknown as Partial<RunPage>;
     return { runs, totalCount, ...(nextCursor !== undefined && { nextCursor }) };
   }
 
@@ -243,7 +260,103 @@ export class IronflowClient {
     reason = '',
     options: { readonly compensate?: boolean | undefined } = {},
   ): Promise<Run> {
-    return (await this.#rpc('CancelRun', { id: runId, reason, ...options })) as unknown as Run;
+    return (await this.#rpc('CancelRun', { id: named(runId, 'run'), reason, ...options })) as unknown as Run;
+  }
+
+  /**
+   * Pauses a run that has not ended: no worker gets it before `resumeRun`. Events and times that it waits for are met meanwhile. While a
+   * worker is at it, what runs is finished first; until then `pauseRequested` is true.
+   * @throws {RunStateError} when it has ended; {RunNotFoundError}
+   */
+  async pauseRun(runId: string, reason = ''): Promise<Run> {
+    return this.#post(`${runPath(runId)}/pause`, { reason }, true);
+  }
+
+  /**
+   * Lets a run go on that is paused, or has failed.
+   * @param fromStep - Id or name of a step: it and all that came after it are forgotten, and run again.
+   * @throws {RunStateError} in any other status; {StepNotFoundError}; {RunNotFoundError}
+   */
+  async resumeRun(runId: string, fromStep?: string, reason = ''): Promise<Run> {
+    return this.#post(`${runPath(runId)}/resume`, { from_step: fromStep, reason });
+  }
+
+  /**
+   * Lets a run that has failed go on: from the step that failed it, or from `fromStep`, as `resumeRun` does. It gets as many attempts as
+   * it had at first.
+   * @throws {RunStateError} in any other status; {StepNotFoundError}; {RunNotFoundError}
+   */
+  async retryRun(runId: string, fromStep?: string, reason = ''): Promise<Run> {
+    return this.#post(`${runPath(runId)}/retry`, { from_step: fromStep, reason });
+  }
+
+  /**
+   * Starts another run of the same function for the same event, in its newest version.
+   * @param options.input - Takes the place of the event's data.
+   * @throws {FunctionNotFoundError}; {RunNotFoundError}
+   */
+  async rerunRun(
+    runId: string,
+    options: { readonly input?: unknown; readonly reason?: string | undefined } = {},
+  ): Promise<Run> {
+    return this.#post(`${runPath(runId)}/rerun`, options);
+  }
+
+  /**
+   * Replaces the output of a recorded step; one that had failed has completed from then on. The run sees it when it goes on.
+   * @param stepId - The `id` that `getRunSteps` tells.
+   * @throws {RunStateError} while a worker is at the run, or when the run has completed or was cancelled; {StepNotFoundError}
+   */
+  async patchStep(stepId: string, output: unknown, reason = ''): Promise<RunStep> {
+    const body = { step_id: named(stepId, 'step'), output: output === undefined ? null : output, reason };
+    return (await this.#http.call({
+      method: 'POST',
+      path: '/api/v1/steps/patch',
+      body,
+      safe: false,
+    })) as unknown as RunStep;
+  }
+
+  /**
+   * Does the same to all runs that a filter fits, page by page. Without a status in the filter: cancel and pause are for runs that have
+   * not ended, resume for paused ones, retry for failed ones. Runs started meanwhile are left out. Where it breaks off, call it again.
+   * @example
+   * await client.bulkRuns('retry', { functionId: 'charge', since: new Date('2026-01-31') }, { onProgress: console.log });
+   */
+  async bulkRuns(action: BulkAction, filter: RunFilter, options: BulkOptions = {}): Promise<BulkProgress> {
+    const { reason, onProgress, pageSize, signal } = options;
+    let progress: BulkProgress = { totalCount: 0, done: 0, refused: 0, refusals: [] };
+    for (let cursor: string | undefined; ; ) {
+      const body = { action, filter: withTimes(filter), reason, limit: pageSize, cursor };
+      const answer = (await this.#http.call({
+        method: 'POST',
+        path: '/api/v1/runs/bulk',
+        body,
+        safe: false,
+      })) as unknown as BulkProgress & { readonly nextCursor?: string };
+      progress = {
+        totalCount: answer.totalCount ?? progress.totalCount,
+        done: progress.done + answer.done,
+        refused: progress.refused + answer.refused,
+        refusals: [...progress.refusals, ...answer.refusals].slice(0, 100),
+      };
+      onProgress?.(progress);
+      cursor = answer.nextCursor;
+      if (cursor === undefined || signal?.aborted === true) return progress;
+    }
+  }
+
+  /** What was done to a run, by whom and why, oldest first. Without a run: to all runs of the environment. */
+  async getAuditTrail(runId?: string, options: AuditTrailOptions = {}): Promise<AuditPage> {
+    const { since, until, ...rest } = withTimes(options);
+    const query = { ...rest, ...(runId !== undefined && { runId }), fromTimestamp: since, toTimestamp: until };
+    const { entries, nextCursor, totalCount } = (await this.#http.call({
+      method: 'POST',
+      path: '/ironflow.v1.AuditService/GetAuditTrail',
+      body: query,
+      safe: true,
+    })) as unknown as AuditPage;
+    return { entries, totalCount, ...(nextCursor !== undefined && { nextCursor }) };
   }
 
   async listFunctions(): Promise<FunctionInfo[]> {
@@ -274,6 +387,39 @@ export class IronflowClient {
   #rpc(method: string, body: unknown): Promise<Readonly<Record<string, unknown>>> {
     return this.#http.call({ method: 'POST', path: `/ironflow.v1.IronflowService/${method}`, body, safe: true });
   }
+
+  async #post(path: string, body: unknown, safe = false): Promise<Run> {
+    return (await this.#http.call({ method: 'POST', path, body, safe })) as unknown as Run;
+  }
+}
+
+const runPath = (runId: string) => `/api/v1/runs/${encodeURIComponent(named(runId, 'run'))}`;
+
+/** An id that can be asked for. */
+function named(id: string, what: 'run' | 'step'): string {
+  if (typeof id === 'string' && id !== '') return id;
+  throw new ValidationError(`The ${what} id is ${id === '' ? 'empty' : String(id)}. Pass the id of a ${what}.`, {
+    validationErrors: [{ path: `${what}Id`, message: 'must be text, and not empty' }],
+  });
+}
+
+/** Times as they are sent. */
+function withTimes<T extends Pick<RunFilter, 'since' | 'until'>>(
+  options: T,
+): Omit<T, 'since' | 'until'> & { readonly since?: string | number; readonly until?: string | number } {
+  const { since, until, ...rest } = options;
+  const sent = (time: Date | string | number) => {
+    if (!(time instanceof Date)) return time;
+    if (!Number.isNaN(time.getTime())) return time.toISOString();
+    throw new ValidationError('A time to list by is an invalid Date.', {
+      validationErrors: [{ path: 'since', message: 'is an invalid Date' }],
+    });
+  };
+  return {
+    ...rest,
+    ...(since !== undefined && { since: sent(since) }),
+    ...(until !== undefined && { until: sent(until) }),
+  };
 }
 
 /** An event as it is sent. Its schema sees what a function would: the data as JSON. */

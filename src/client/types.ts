@@ -41,7 +41,15 @@ export interface SyncResult<TOutput> {
   readonly durationMs: number;
 }
 
-export type RunStatus = 'pending' | 'running' | 'waiting' | 'completed' | 'failed' | 'cancelled' | (string & {});
+export type RunStatus =
+  | 'pending'
+  | 'running'
+  | 'waiting'
+  | 'paused'
+  | 'completed'
+  | 'failed'
+  | 'cancelled'
+  | (string & {});
 
 export interface RunError {
   readonly message: string;
@@ -65,11 +73,44 @@ export interface Run {
   readonly error?: RunError;
   /** Set while it is undone: how it will end once its compensations have run. */
   readonly ending?: { readonly status: 'failed' | 'cancelled'; readonly error: RunError };
+  readonly eventName?: string;
   readonly parentRunId?: string;
+  /** The run that it is another go of. */
+  readonly rerunOf?: string;
+  /** Somebody wants it to be paused, and a worker still finishes what it is at. */
+  readonly pauseRequested?: boolean;
+  readonly pauseReason?: string;
+  /** Why it has not ended, in one sentence. Only in what `getRun` returns. */
+  readonly why?: string;
   readonly createdAt: string;
   readonly updatedAt: string;
   readonly startedAt?: string;
   readonly endedAt?: string;
+}
+
+/** A run with all that belongs to it. */
+export interface RunDetail extends Run {
+  readonly steps: readonly RunStep[];
+  /** Attempts of the run as a whole: handlers that threw, leases that were lost. */
+  readonly attempts: readonly RunAttempt[];
+  /** What it waits for, the first to be over first. */
+  readonly waits: readonly RunWait[];
+}
+
+export interface RunWait {
+  /** Absent for a retry of the whole run. */
+  readonly stepId?: string;
+  readonly name?: string;
+  readonly kind: 'sleep' | 'event' | 'child' | 'retry' | 'run-retry';
+  readonly since: string;
+  /** When it is over, or times out. */
+  readonly dueAt?: string;
+  readonly event?: string;
+  readonly match?: { readonly path: string; readonly value: unknown };
+  readonly childRunId?: string;
+  readonly functionId?: string;
+  /** For a retry: the attempt to come. */
+  readonly attempt?: number;
 }
 
 export interface RunStep {
@@ -87,22 +128,39 @@ export interface RunStep {
   readonly durationMs?: number;
   readonly dueAt?: string;
   readonly childRunId?: string;
+  /** When `patchStep` put another output in its place. */
+  readonly patchedAt?: string;
   /** Attempts that failed, or whose outcome is not known. */
   readonly attempts: readonly RunAttempt[];
 }
 
 export interface RunAttempt {
   readonly number: number;
-  readonly outcome: 'failed' | 'unknown';
+  /** `dropped`: it ended the step, and a retry from an earlier step had it run again. */
+  readonly outcome: 'failed' | 'unknown' | 'dropped';
   readonly worker?: string;
   readonly error?: RunError;
   readonly startedAt?: string;
   readonly endedAt: string;
 }
 
-export interface ListRunsOptions {
+/** Which runs: those that all of it fits. */
+export interface RunFilter {
   readonly functionId?: string | undefined;
   readonly status?: RunStatus | undefined;
+  /** Created from this time on. */
+  readonly since?: Date | string | number | undefined;
+  /** Created up to this time. */
+  readonly until?: Date | string | number | undefined;
+  /** Started by this event, or another go of such a run. */
+  readonly eventId?: string | undefined;
+  /** Started by an event of this name. */
+  readonly eventName?: string | undefined;
+  /** Called by this run. */
+  readonly parentRunId?: string | undefined;
+}
+
+export interface ListRunsOptions extends RunFilter {
   /** Runs on a page, at most 1,000. Default 50. */
   readonly limit?: number | undefined;
   /** `nextCursor` of the page before. */
@@ -111,6 +169,59 @@ export interface ListRunsOptions {
 
 export interface RunPage {
   readonly runs: Run[];
+  readonly nextCursor?: string;
+  readonly totalCount: number;
+}
+
+export type BulkAction = 'cancel' | 'pause' | 'resume' | 'retry';
+
+export interface BulkOptions {
+  readonly reason?: string | undefined;
+  /** Called with the state of things after each page of runs. */
+  readonly onProgress?: ((progress: BulkProgress) => void) | undefined;
+  /** Runs of one page, at most 500. Default 500. */
+  readonly pageSize?: number | undefined;
+  /** Stops after the page that is under way. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface BulkProgress {
+  /** Runs that the filter fitted at the beginning. */
+  readonly totalCount: number;
+  readonly done: number;
+  /** Runs whose status forbade it, or changed meanwhile. */
+  readonly refused: number;
+  /** The first of them, at most 100. */
+  readonly refusals: readonly { readonly runId: string; readonly code: string; readonly message: string }[];
+}
+
+/** One entry of an audit trail. */
+export interface AuditEntry {
+  readonly id: string;
+  readonly runId: string;
+  readonly functionId: string;
+  readonly stepId?: string;
+  /** What happened, for example `run.paused`. */
+  readonly eventType: string;
+  /** Who did it: `in-process`, `anonymous`, or `key` and the beginning of the key's hash. Absent where the run itself did. */
+  readonly actor?: string;
+  readonly reason?: string;
+  readonly payload?: unknown;
+  readonly createdAt: string;
+}
+
+export interface AuditTrailOptions {
+  readonly eventType?: string | undefined;
+  readonly since?: Date | string | number | undefined;
+  readonly until?: Date | string | number | undefined;
+  /** Entries on a page, at most 1,000. Default 50. */
+  readonly limit?: number | undefined;
+  /** `nextCursor` of the page before. */
+  readonly cursor?: string | undefined;
+}
+
+export interface AuditPage {
+  readonly entries: AuditEntry[];
   readonly nextCursor?: string;
   readonly totalCount: number;
 }

@@ -13,6 +13,7 @@
 //   X5. After the end nothing starts or settles: steps called late return promises that never do.
 //   X6. One that is kept goes on as if it had never stopped. Code that moves by itself while it is suspended spoils it: then the
 //       run is replayed, as it would be elsewhere.
+//   X7. When the engine says that the run is to be paused, what runs is finished and recorded, and nothing else is begun.
 
 import {
   isRetryable,
@@ -165,6 +166,8 @@ export class Execution {
   #spoilt = false;
   /** Characters of payload that this execution holds. */
   #length: number;
+  /** The run is to be paused: no body starts any more, and it suspends as soon as those that run are on record. */
+  #pausing = false;
   /** Nothing is left to do or to wait for in this process. */
   #atRest = false;
   #cancelRest: (() => void) | undefined;
@@ -338,9 +341,15 @@ export class Execution {
     resolve: (value: unknown) => void,
     reject: (error: unknown) => void,
   ): Promise<void> {
+    if (this.#pausing) return; // a later execution calls it
     this.#running++;
     for (let closed = this.#gate(); closed !== undefined; closed = this.#gate()) await closed;
     if (this.#over) return;
+    if (this.#pausing) {
+      this.#running--;
+      this.#touch();
+      return;
+    }
     const startedAt = this.#turns.now();
     this.#compensations.inBody = call.kind === 'compensate';
     const result = await this.#bodyResult(call, attempt);
@@ -402,7 +411,7 @@ export class Execution {
     this.#mustAsk = false;
     this.#reporting = true;
     const { jobId, fence, leaseToken } = this.#assignment;
-    const kept = end?.status === 'suspended' && this.#keeps();
+    const kept = end?.status === 'suspended' && !this.#pausing && this.#keeps();
     const report: Report = {
       jobId,
       fence,
@@ -461,6 +470,7 @@ export class Execution {
       this.drop(answer.message);
       return;
     }
+    if (answer.pausing === true) this.#pausing = true;
     for (const one of recorded) this.#recordAnswered(one, answer.retries);
     for (const resolution of answer.resolutions) this.resolve(resolution);
     if (answer.ended && end !== undefined) {
@@ -534,6 +544,11 @@ export class Execution {
       if (this.#running > 0 && this.#history.isHeldUp) this.#rest(HELD_UP_MS, () => this.#passOver());
       return;
     }
+    if (this.#pausing && this.#end === undefined) {
+      this.#atRest = true;
+      this.#flush();
+      return;
+    }
     // A failure stands for itself: it may be why recorded steps are not reached.
     if (this.#end?.status !== 'failed' && !this.#compensations.undoing) {
       if (this.#history.isHeldUp) {
@@ -587,6 +602,7 @@ export class Execution {
     compensations.ending = ending;
     compensations.asked = undefined;
     compensations.undoing = true;
+    this.#pausing = false; // what is to be undone is undone first
     this.#end = undefined;
     this.#waits = [];
     this.#parked.clear();

@@ -194,6 +194,7 @@ describe('a frame of an engine', () => {
       resolutions: [{ kind: 'retry', wake: 1, stepId: 'run_1:a:0', attempt: 2 }],
     },
     { status: 'refused', code: 'STALE_EXECUTION', message: 'no' },
+    { status: 'accepted', ended: false, retries: [], resolutions: [], pausing: true },
   ];
 
   test('comes back as it was, and as protobuf reads it', () => {
@@ -221,6 +222,7 @@ describe('a frame of an engine', () => {
       [2, true],
       [3, false],
       [4, false],
+      [5, false],
       [9, false],
     ]);
     expect(payload.value.presence).toBe(4);

@@ -246,7 +246,11 @@ function tooMany(count: number): ValidationError {
 // ── answers ──
 
 export function writeAnswer(to: ByteWriter, field: number, number: number, answer: ReportAnswer): void {
-  const isPlain = answer.status === 'accepted' && answer.retries.length === 0 && answer.resolutions.length === 0;
+  const isPlain =
+    answer.status === 'accepted' &&
+    answer.retries.length === 0 &&
+    answer.resolutions.length === 0 &&
+    answer.pausing !== true;
   const begun = to.begin(field);
   to.uint(1, number);
   if (isPlain) to.bool(2, answer.ended);

@@ -33,14 +33,54 @@ export const topicRequest = eitherCase({ topic: z.string().min(1) });
 
 export const idRequest = eitherCase({ id: z.string().min(1) });
 export const runStepsRequest = eitherCase({ runId: z.string().min(1) });
-export const cancelRunRequest = eitherCase({
-  id: z.string().min(1),
-  reason: z.string().max(limits.errorTextLengthMax).nullish(),
-  compensate: z.boolean().nullish(),
-});
-export const listRunsRequest = eitherCase({
+/** A time as text of ISO 8601, or in milliseconds since 1970. */
+const time = z
+  .union([z.number(), z.string().transform((text) => (/^\d+$/.test(text) ? Number(text) : Date.parse(text)))])
+  .refine((ms) => Number.isInteger(ms) && ms >= 0, 'is no time; use text such as 2026-01-31T12:00:00Z')
+  .refine((ms) => ms <= 8.64e15, 'is too far away');
+
+const runFilterFields = {
   functionId: optional(z.string()),
   status: optional(z.union([z.string(), z.number()])),
+  since: optional(time),
+  until: optional(time),
+  eventId: optional(z.string()),
+  eventName: optional(z.string()),
+  parentRunId: optional(z.string()),
+};
+const reason = z.string().max(limits.errorTextLengthMax).nullish();
+
+export const listRunsRequest = eitherCase({
+  ...runFilterFields,
+  limit: optionalNumber(z.coerce.number().int().min(1)),
+  cursor: optional(z.string()),
+});
+
+export const cancelRunRequest = eitherCase({ id: z.string().min(1), reason, compensate: z.boolean().nullish() });
+export const pauseRunRequest = eitherCase({ runId: z.string().min(1), reason });
+export const resumeRunRequest = eitherCase({ runId: z.string().min(1), fromStep: optional(z.string()), reason });
+export const retryRunRequest = eitherCase({ id: z.string().min(1), fromStep: optional(z.string()), reason });
+export const rerunRunRequest = eitherCase({ runId: z.string().min(1), input: jsonValue.optional(), reason });
+export const patchStepRequest = eitherCase({ stepId: z.string().min(1), output: jsonValue, reason });
+/** The contract carries the output as JSON text here. */
+export const injectStepOutputRequest = eitherCase({
+  runId: z.string().min(1),
+  stepId: z.string().min(1),
+  newOutput: z.string(),
+  reason,
+});
+export const bulkRequest = eitherCase({
+  action: z.enum(['cancel', 'pause', 'resume', 'retry']),
+  filter: eitherCase(runFilterFields).default({}),
+  reason,
+  limit: optionalNumber(z.number().int().min(1)),
+  cursor: optional(z.string()),
+});
+export const auditTrailRequest = eitherCase({
+  runId: optional(z.string()),
+  eventType: optional(z.string()),
+  fromTimestamp: optional(time),
+  toTimestamp: optional(time),
   limit: optionalNumber(z.coerce.number().int().min(1)),
   cursor: optional(z.string()),
 });

@@ -206,6 +206,7 @@ export function answerToJson(answer: ReportAnswer): string {
     {
       status: 'accepted',
       ended: answer.ended,
+      ...(answer.pausing && { pausing: true }),
       retries: answer.retries.map(({ stepId, attempt, dueAt }) => ({ step_id: stepId, attempt, due_at: dueAt })),
     },
     { resolutions: array(answer.resolutions.map(resolutionToJson)) },
@@ -716,6 +717,7 @@ const answerSchema = z.union([
     ended: z.boolean(),
     retries: z.array(z.object({ step_id: stepId, attempt: count, due_at: z.number() })),
     resolutions: z.array(z.unknown()),
+    pausing: z.boolean().optional(),
   }),
 ]);
 
@@ -728,6 +730,7 @@ export function answerFromJson(input: unknown): ReportAnswer {
     ended: wire.ended,
     retries: wire.retries.map(({ step_id, attempt, due_at }) => ({ stepId: step_id, attempt, dueAt: due_at })),
     resolutions: wire.resolutions.map(resolutionFromJson),
+    ...(wire.pausing === true && { pausing: true }),
   };
 }
 

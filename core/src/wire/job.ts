@@ -191,6 +191,8 @@ export type ReportAnswer =
       readonly retries: readonly { readonly stepId: string; readonly attempt: number; readonly dueAt: number }[];
       /** What the worker had not seen, in order. */
       readonly resolutions: readonly Resolution[];
+      /** The run is to be paused: start no more bodies, and report `suspended` when those that run are on record. */
+      readonly pausing?: boolean | undefined;
     }
   /** Nothing was stored, and nothing will be: the lease is lost, or the run is over. Drop the job. */
   | { readonly status: 'refused'; readonly code: string; readonly message: string };

@@ -9,6 +9,7 @@ import { Checker } from '../checker.ts';
 import { Client } from '../client.ts';
 import { Cluster, calm, env } from '../cluster.ts';
 import type { PlannedFault } from '../faulty-store.ts';
+import { Operator } from '../operator.ts';
 import { noBug } from '../planted.ts';
 import type { Program } from '../program.ts';
 import { Random } from '../random.ts';
@@ -19,6 +20,7 @@ import { Violation } from '../violation.ts';
 export interface Stage {
   readonly cluster: Cluster;
   readonly client: Client;
+  readonly operator: Operator;
   /** Starts a program under a key. Who comes second with the same key gets the same run. */
   begin(program: Program, key?: string): Promise<string | undefined>;
   /** Does something at a time; until it has worked, the scenario goes on. */
@@ -90,6 +92,7 @@ export async function runScenario(
   const stage: Stage = {
     cluster,
     client,
+    operator: new Operator(cluster, client, random.fork()),
     begin: (program, key = 'key') => {
       const known = begun.get(key) ?? client.begin(program, key);
       begun.set(key, known);

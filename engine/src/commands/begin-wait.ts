@@ -19,7 +19,8 @@ import type { Transaction } from '../group-commit/index.ts';
 import { jobEventFrom, matchable } from '../kernel/job-event.ts';
 import { matchKeyOf } from '../kernel/match-key.ts';
 import { publishOutput } from '../kernel/memo.ts';
-import { events, matchPaths, type RunRow, steps, type WaitRow, waits } from '../store/tables.ts';
+import { isEnded, restartOf } from '../kernel/run.ts';
+import { events, matchPaths, type RunRow, runs, steps, type WaitRow, waits } from '../store/tables.ts';
 import { eventText, firstFittingEvent } from './event-waits.ts';
 import type { CommandPorts } from './ports.ts';
 import { appendMessage, positionOf } from './publish.ts';
@@ -161,6 +162,8 @@ class WaitToBegin {
         request.kind,
         this.#failable ? notFound(request.functionId) : new FunctionNotFoundError(request.functionId),
       );
+    const known = await this.#childOfBefore(request);
+    if (known !== undefined) return known;
     const input = payloadText(request.input);
     const event: JobEvent = {
       id: tx.newId('evt'),
@@ -182,6 +185,22 @@ class WaitToBegin {
       childRunId,
       functionId: request.functionId,
     });
+  }
+
+  /** The child of a call that was open when the run failed, before somebody restarted it. */
+  async #childOfBefore(request: WaitRequest & { kind: 'invoke' | 'invoke_async' }): Promise<BegunWait | undefined> {
+    const since = restartOf(this.#run)?.takesUpSince ?? null;
+    if (since === null || request.kind !== 'invoke') return undefined;
+    const range = { table: runs, index: 'byParent', prefix: [this.#run.id], limit: Number.MAX_SAFE_INTEGER };
+    const child = (await this.#tx.scan(range)).findLast(({ parentStepId }) => parentStepId === request.stepId);
+    if (child === undefined) return undefined;
+    const current = await this.#tx.get(runs, [child.id]); // as it will be when this is committed
+    if (current?.status === 'completed' && (current.endedAt ?? 0) > since) {
+      return this.#metAtOnce('invoke', { status: 'completed', output: current.output ?? jsonNull }, child.id);
+    }
+    if (current === null || isEnded(current)) return undefined;
+    const dueAt = this.#tx.now + request.timeoutMs;
+    return this.#store({ kind: 'child', dueAt, childRunId: child.id, functionId: request.functionId });
   }
 
   #store(wait: Partial<WaitRow> & { readonly kind: 'sleep' | 'event' | 'child' }): BegunWait {
@@ -230,8 +249,9 @@ class WaitToBegin {
 
   async #runEvent(): Promise<unknown> {
     const { input, eventId, eventName } = this.#run;
-    if (input !== null) return { id: eventId, name: eventName, data: JSON.parse(input) };
+    if (input !== null && this.#run.rerunOf === null) return { id: eventId, name: eventName, data: JSON.parse(input) };
     const [row] = await this.#tx.scan({ table: events, index: 'byId', prefix: [eventId], limit: 1 });
-    return row === undefined ? {} : matchable(jobEventFrom(row));
+    const event = row === undefined ? { id: eventId, name: eventName } : (matchable(jobEventFrom(row)) as object);
+    return input === null ? event : { ...event, data: JSON.parse(input) };
   }
 }

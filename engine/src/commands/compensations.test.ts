@@ -131,9 +131,11 @@ describe('compensations', () => {
     test('run when that is asked for', async () => {
       const calls: string[] = [];
       const { engine, clock, run, runId, emit } = await begin(trip(calls, waiting));
-      expect(await engine.cancelRun(env, runId, 'changed my mind', { compensate: true })).toMatchObject({
-        ending: { status: 'cancelled', error: { code: 'RUN_CANCELLED' } },
-      });
+      expect(await engine.operations.cancel(env, runId, { reason: 'changed my mind', compensate: true })).toMatchObject(
+        {
+          ending: { status: 'cancelled', error: { code: 'RUN_CANCELLED' } },
+        },
+      );
       await clock.settle();
       expect(calls).toEqual([...booked, ...undone]);
       expect(await run()).toMatchObject({
@@ -147,7 +149,7 @@ describe('compensations', () => {
     test('do not run otherwise', async () => {
       const calls: string[] = [];
       const { engine, clock, runId } = await begin(trip(calls, waiting));
-      expect(await engine.cancelRun(env, runId, '')).toMatchObject({ status: 'cancelled' });
+      expect(await engine.operations.cancel(env, runId, { reason: '' })).toMatchObject({ status: 'cancelled' });
       await clock.advance(3_600_000);
       expect(calls).toEqual(booked);
     });
@@ -155,10 +157,10 @@ describe('compensations', () => {
     test('end at once when a second cancel does not want them', async () => {
       const calls: string[] = [];
       const { engine, clock, runId } = await begin(trip(calls, waiting, () => new Promise(() => {})));
-      await engine.cancelRun(env, runId, 'first', { compensate: true });
+      await engine.operations.cancel(env, runId, { reason: 'first', compensate: true });
       await clock.settle();
       expect(calls.slice(3)).toEqual(['undo car']);
-      expect(await engine.cancelRun(env, runId, 'enough')).toMatchObject({ status: 'cancelled' });
+      expect(await engine.operations.cancel(env, runId, { reason: 'enough' })).toMatchObject({ status: 'cancelled' });
       await clock.advance(3_600_000);
       expect(calls.slice(3)).toEqual(['undo car']);
     });
@@ -168,7 +170,7 @@ describe('compensations', () => {
       const paid = Promise.withResolvers<void>();
       const fn = trip(calls, (step) => step.run('pay', () => paid.promise));
       const { engine, clock, run, runId, steps } = await begin(fn);
-      await engine.cancelRun(env, runId, '', { compensate: true });
+      await engine.operations.cancel(env, runId, { reason: '', compensate: true });
       paid.resolve();
       await clock.settle();
       expect(calls).toEqual([...booked, ...undone]);
@@ -183,7 +185,9 @@ describe('compensations', () => {
         worker.line.drain();
         return harness.emit('go');
       })();
-      expect(await harness.engine.cancelRun(env, runIds[0] ?? '', '', { compensate: true })).toMatchObject({
+      expect(
+        await harness.engine.operations.cancel(env, runIds[0] ?? '', { reason: '', compensate: true }),
+      ).toMatchObject({
         status: 'cancelled',
       });
     });

@@ -2,7 +2,7 @@ import { encodeJson, invariant, type JsonText, stepNameFromId } from '@ironflow/
 import type { Failure } from '@ironflow/core/wire';
 import type { Transaction } from '../group-commit/index.ts';
 import { endingOf, endRun, isEnded, jobIdOf, queueRun, type RunEnd, type RunEnding } from '../kernel/run.ts';
-import { attempts, type RunRow, runs, waits } from '../store/tables.ts';
+import { attempts, type RunRow, runs, type WaitRow, waits } from '../store/tables.ts';
 import type { CommandPorts } from './ports.ts';
 import { makeReady } from './start-runs.ts';
 import { isStepped, meetWait, type SteppedWait, type WaitOutcome } from './waits.ts';
@@ -43,7 +43,8 @@ export async function endCancelled(
  * @returns the row to write: still leased, or in a state from which the caller makes it ready.
  */
 export async function beginEnding(tx: Transaction, run: RunRow, ending: RunEnding): Promise<RunRow> {
-  await dropWaits(tx, run);
+  // Where compensations were tried before a restart, their numbers go on.
+  await dropWaits(tx, run, ({ kind, name }) => kind === 'retry' && name.startsWith('compensate:'));
   return {
     ...run,
     ending: encodeJson(ending, `ending of run ${run.id}`),
@@ -73,7 +74,7 @@ export async function requeue(tx: Transaction, run: RunRow, why: Failure, ports:
   const jobId = jobIdOf(run.id, run.fence);
   tx.afterCommit(() => {
     ports.outside.jobRevoked(leaseSession, jobId, why.code, why.message);
-    ports.outside.queued({ env, functionId, version });
+    if (run.pause === null) ports.outside.queued({ env, functionId, version });
   });
   return queueRun(run, tx.now);
 }
@@ -105,10 +106,10 @@ export function recordLostLease(tx: Transaction, run: RunRow): void {
 }
 
 /** Also waits that are met but not taken up: a retry that is due stays until its attempt is recorded. */
-async function dropWaits(tx: Transaction, run: RunRow): Promise<void> {
+async function dropWaits(tx: Transaction, run: RunRow, keeps: (wait: WaitRow) => boolean = () => false): Promise<void> {
   if (run.openWaits === 0 && run.wakes === 0) return;
   const left = await tx.scan({ table: waits, prefix: [run.id], limit: Number.MAX_SAFE_INTEGER });
-  for (const { runId, stepId } of left) tx.delete(waits, [runId, stepId]);
+  for (const wait of left) if (!keeps(wait)) tx.delete(waits, [wait.runId, wait.stepId]);
 }
 
 /** Ends the run, drops what it still waited for, and tells the run that invoked it. */
@@ -134,7 +135,9 @@ async function end(
   if (run.parentRunId !== null && run.parentStepId !== null) {
     const wait = await tx.get(waits, [run.parentRunId, run.parentStepId]);
     const parent = await tx.get(runs, [run.parentRunId]);
-    if (wait !== null && isStepped(wait) && parent !== null) await settleWait(tx, parent, wait, forParent, ports);
+    // The parent may have been restarted since, and wait at that step for another child.
+    if (wait !== null && wait.childRunId === run.id && isStepped(wait) && parent !== null)
+      await settleWait(tx, parent, wait, forParent, ports);
   }
   return ended;
 }

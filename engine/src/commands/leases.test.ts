@@ -134,7 +134,7 @@ describe('cancel', () => {
     await harness.worker([fn]);
     const { runIds } = await harness.emit('go');
     await harness.clock.settle();
-    expect(await harness.engine.cancelRun(env, runIds[0] ?? '', 'changed my mind')).toMatchObject({
+    expect(await harness.engine.operations.cancel(env, runIds[0] ?? '', { reason: 'changed my mind' })).toMatchObject({
       status: 'cancelled',
       error: { code: 'RUN_CANCELLED', message: 'The run was cancelled: changed my mind' },
     });
@@ -161,7 +161,7 @@ describe('cancel', () => {
     const worker = await harness.worker([fn]);
     const { runIds } = await harness.emit('go');
     await harness.clock.settle();
-    await harness.engine.cancelRun(env, runIds[0] ?? '', '');
+    await harness.engine.operations.cancel(env, runIds[0] ?? '');
     await harness.clock.settle();
     expect(calls).toEqual(['slow', 'aborted']);
     expect(worker.pool.size).toBe(0);
@@ -174,7 +174,7 @@ describe('cancel', () => {
     await harness.worker([fn]);
     const { runIds } = await harness.emit('go');
     await harness.clock.settle();
-    expect(await harness.engine.cancelRun(env, runIds[0] ?? '', 'late')).toMatchObject({
+    expect(await harness.engine.operations.cancel(env, runIds[0] ?? '', { reason: 'late' })).toMatchObject({
       status: 'completed',
       output: 'done',
     });

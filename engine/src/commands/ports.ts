@@ -60,6 +60,8 @@ export interface EventWait {
 export interface Settings {
   /** How long an idempotency key is kept, in milliseconds. */
   readonly idempotencyRetentionMs: number;
+  /** How long a run is kept after its end, in milliseconds; undefined keeps it for ever. */
+  readonly runRetentionMs: number | undefined;
 }
 
 export interface CommandPorts {

@@ -5,7 +5,7 @@
 //   P3. After an accepted report the run has a wake-up source, or has ended.
 // A report that only records steps reads nothing (the run's row is in memory) and writes one row a step.
 
-import { encodeJson, type JsonText, jsonNull } from '@ironflow/core';
+import { encodeJson, type JsonText, jsonNull, type RetryPolicy } from '@ironflow/core';
 import {
   type Failure,
   type JobEnd,
@@ -17,9 +17,9 @@ import {
   type WaitRequest,
 } from '@ironflow/core/wire';
 import type { Transaction } from '../group-commit/index.ts';
-import { decideFailure } from '../kernel/failure-policy.ts';
+import { decideFailure, type FailureDecision } from '../kernel/failure-policy.ts';
 import { refuseReport } from '../kernel/lease.ts';
-import { jobIdOf, parkRun, parseJobId } from '../kernel/run.ts';
+import { jobIdOf, parkRun, parseJobId, restartOf, restRun } from '../kernel/run.ts';
 import { attempts, type RunRow, runs, type StepKind, steps, waits } from '../store/tables.ts';
 import { beginWait } from './begin-wait.ts';
 import { beginEnding, completeRun, failRun, finishEnding } from './end-run.ts';
@@ -107,7 +107,8 @@ class ReportedRun {
     const record = this.#input.reporter.retriesSteps ? reported : { ...reported, ...this.#place };
     if (this.#isRepeated(record)) return;
     // The first try takes for granted that the step is new. Where it is not, the commit refuses and we come again and look.
-    if (tx.attempt > 1 && (await this.#isRecorded(record))) return;
+    // A restarted run's attempts are counted, so there we look at once.
+    if ((tx.attempt > 1 || this.#before.restart !== null) && (await this.#isRecorded(record))) return;
     this.#broughtNews = true;
     if (record.attempt > 1) await this.#dropRetry(record.stepId);
     if (record.status === 'completed') {
@@ -165,7 +166,7 @@ class ReportedRun {
     const decision =
       definition === undefined || !this.#input.reporter.retriesSteps
         ? ({ kind: 'final' } as const)
-        : decideFailure(record.retry ?? definition.retry, failure, record.attempt, tx.now);
+        : await this.#decide(record.retry ?? definition.retry, failure, record);
     if (decision.kind === 'final') {
       this.#insertStep(record, { status: 'failed', error: failure });
       return;
@@ -188,6 +189,20 @@ class ReportedRun {
     tx.afterCommit(() => this.#ports.outside.waitDueAt(this.#before.id, decision.dueAt));
     this.#run = { ...run, openWaits: run.openWaits + 1 };
     this.#retries.push({ stepId: record.stepId, attempt: decision.attempt, dueAt: decision.dueAt });
+  }
+
+  /** What was tried before a restart of the run counts no more. */
+  async #decide(policy: RetryPolicy, failure: Failure, { stepId, attempt }: StepRecord): Promise<FailureDecision> {
+    const restart = restartOf(this.#run);
+    if (restart === undefined) return decideFailure(policy, failure, attempt, this.#tx.now);
+    const tried = await this.#tx.scan({
+      table: attempts,
+      prefix: [this.#run.id, stepId],
+      limit: Number.MAX_SAFE_INTEGER,
+    });
+    const before = Math.max(0, ...tried.filter(({ fence }) => fence <= restart.fence).map(({ number }) => number));
+    const decision = decideFailure(policy, failure, attempt - before, this.#tx.now);
+    return decision.kind === 'retry' ? { ...decision, attempt: attempt + 1 } : decision;
   }
 
   async begin(request: WaitRequest): Promise<void> {
@@ -261,9 +276,15 @@ class ReportedRun {
     const run = this.#run;
     // Our executor says what it has seen; for others, all that was met while they held the lease is unseen.
     const hasUnseen = reporter.retriesSteps ? run.wakes > report.seenWakes : run.unseenWakes > 0;
+    // It may have started a body for what it was told of meanwhile. One that is to be paused says so again when it has seen all.
     if (hasUnseen && reporter.goesOn) {
       this.#writeIfChanged(run);
       return this.#answer(false);
+    }
+    if (run.pause !== null) {
+      tx.afterCommit(() => this.#jobEnded());
+      tx.update(runs, restRun(run, tx.now));
+      return this.#answer(true);
     }
     const idleLeases = this.#broughtNews ? 0 : run.idleLeases + 1;
     const mayPark = run.openWaits > 0 && !hasUnseen;
@@ -275,11 +296,14 @@ class ReportedRun {
 
   async #answer(ended: boolean): Promise<ReportAnswer> {
     const { report, reporter } = this.#input;
+    // What is to be undone is undone first.
+    const pausing = !ended && this.#run.pause !== null && this.#run.ending === null;
+    const accepted = { status: 'accepted', ended, retries: this.#retries, ...(pausing && { pausing }) } as const;
     const behind = reporter.goesOn && !ended && this.#run.wakes > report.seenWakes;
-    if (!behind) return { status: 'accepted', ended, retries: this.#retries, resolutions: [] };
+    if (!behind) return { ...accepted, resolutions: [] };
     const earlier = this.#before.wakes > report.seenWakes;
     const stored = earlier ? await resolutionsSince(this.#tx, this.#run.id, report.seenWakes) : [];
-    return { status: 'accepted', ended, retries: this.#retries, resolutions: [...stored, ...this.#metNow] };
+    return { ...accepted, resolutions: [...stored, ...this.#metNow] };
   }
 
   #writeIfChanged(run: RunRow): void {
@@ -321,6 +345,7 @@ class ReportedRun {
       endedAt: record.endedAt,
       childRunId: null,
       position: null,
+      patchedAt: null,
     });
   }
 

@@ -32,7 +32,11 @@ export async function decideRunFailure(
   ports: CommandPorts,
 ): Promise<FailureDecision> {
   const definition = await ports.functions.version(tx, run.env, run.functionId, run.functionVersion);
-  return definition === undefined ? { kind: 'final' } : decideFailure(definition.retry, error, run.attempt, tx.now);
+  if (definition === undefined) return { kind: 'final' };
+  // Attempts before a restart count no more; their number goes on.
+  const before = run.maxAttempts - definition.retry.maxAttempts;
+  const decision = decideFailure(definition.retry, error, run.attempt - before, tx.now);
+  return decision.kind === 'retry' ? { ...decision, attempt: run.attempt + 1 } : decision;
 }
 
 export function waitForRetry(
@@ -63,7 +67,7 @@ export function waitForRetry(
     name: '',
     kind: 'run-retry',
     dueAt: decision.dueAt,
-    attempt: decision.attempt,
+    attempt: run.attempt + 1,
     failable: true,
     wake: run.wakes,
     sequence: 0,
@@ -71,7 +75,7 @@ export function waitForRetry(
   });
   tx.update(runs, {
     ...parkRun({ ...run, openWaits: run.openWaits + 1 }, tx.now),
-    attempt: decision.attempt,
+    attempt: run.attempt + 1,
     retryAt: decision.dueAt,
   });
   tx.afterCommit(() => {

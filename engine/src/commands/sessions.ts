@@ -158,7 +158,8 @@ export async function releaseLease(
   if (end.reason === 'expired' && (await isSessionAlive(tx, sessionId))) return;
   if (end.reason !== 'returned') recordLostLease(tx, run);
   const idleLeases = end.reason === 'vanished' ? run.idleLeases + 1 : run.idleLeases;
-  tx.update(runs, queueRun({ ...run, idleLeases }, tx.now));
+  const queued = queueRun({ ...run, idleLeases }, tx.now);
+  tx.update(runs, queued);
   tx.afterCommit(() => {
     ports.outside.jobRevoked(
       sessionId,
@@ -166,6 +167,7 @@ export async function releaseLease(
       'STALE_EXECUTION',
       `The lease of this job has ended: ${end.reason}.`,
     );
-    ports.outside.queued({ env: run.env, functionId: run.functionId, version: run.functionVersion });
+    if (queued.status === 'queued')
+      ports.outside.queued({ env: run.env, functionId: run.functionId, version: run.functionVersion });
   });
 }

@@ -14,12 +14,14 @@ export interface StartRunInput {
   /** Set when the data is not stored as an event: the run was invoked. */
   readonly input: JsonText | null;
   readonly parent: { readonly runId: string; readonly stepId: string } | null;
+  /** The run that this is another go of. */
+  readonly rerunOf?: string;
 }
 
 /** Creates a run, leased at once where a worker has room, queued otherwise. Returns its id. */
 export async function startRun(
   tx: Transaction,
-  { env, fn, event, input, parent }: StartRunInput,
+  { env, fn, event, input, parent, rerunOf }: StartRunInput,
   ports: CommandPorts,
 ): Promise<string> {
   const { definition, version } = fn;
@@ -34,10 +36,12 @@ export async function startRun(
       eventName: event.name,
       input,
       parent,
+      rerunOf,
     },
     tx.now,
   );
-  const ready = await handOver(tx, run, definition.timeoutMs, event, ports);
+  const known = rerunOf === undefined ? event : undefined;
+  const ready = await handOver(tx, run, definition.timeoutMs, known, ports);
   tx.insert(runs, ready, { column: 'logPosition', log: events, partition: [env] });
   return run.id;
 }
@@ -55,6 +59,7 @@ async function handOver(
   event: JobEvent | undefined,
   { outside }: CommandPorts,
 ): Promise<RunRow> {
+  if (run.status !== 'queued') return run; // it is paused
   const queue = { env: run.env, functionId: run.functionId, version: run.functionVersion };
   const reservation = outside.reserve(queue, run.id);
   if (reservation === undefined) {

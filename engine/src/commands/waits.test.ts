@@ -290,7 +290,7 @@ describe('invoke', () => {
     const { runIds } = await harness.emit('ask');
     await harness.clock.settle();
     const { runs } = await harness.engine.listRuns(env, { functionId: 'child' });
-    await harness.engine.cancelRun(env, runs[0]?.id ?? '', 'enough');
+    await harness.engine.operations.cancel(env, runs[0]?.id ?? '', { reason: 'enough' });
     await harness.clock.settle();
     expect(await status(harness, runIds[0])).toMatchObject({ output: { message: expect.stringContaining('enough') } });
   });

@@ -78,6 +78,7 @@ export function recordMetWait(
     endedAt: tx.now,
     childRunId: wait.childRunId,
     position: null,
+    patchedAt: null,
   };
   tx.insert(steps, row, stamp);
   return {

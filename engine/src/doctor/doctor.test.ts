@@ -14,6 +14,7 @@ import {
   functionVersions,
   matchPaths,
   registries,
+  runAudit,
   runs,
   sessions,
   steps,
@@ -139,6 +140,33 @@ const corruptions: Readonly<Record<string, Corruption>> = {
     check: 'no-wake-up',
     plant: ({ remove, ids }) => remove(waits, [ids.sleep, stepId(ids.sleep, 'nap')]),
     completes: ['sleep'],
+  },
+  'a paused run, and nobody who paused it': {
+    check: 'no-wake-up',
+    plant: ({ change, ids }) => change(runs, [ids.sleep], () => ({ status: 'paused' })),
+    completes: ['sleep'],
+  },
+  'a pause that is not kept': {
+    check: 'pause-not-kept',
+    plant: ({ change, ids }) =>
+      change(runs, [ids.sleep], () => ({ pause: '{"at":1,"by":"ada","reason":""}' as never })),
+  },
+  'an audit entry without its run': {
+    check: 'orphan',
+    plant: ({ insert }) =>
+      insert(runAudit, {
+        runId: 'run_gone',
+        id: 'aud_1',
+        env: 'default',
+        functionId: 'f',
+        stepId: null,
+        type: 'run.paused',
+        actor: 'ada',
+        reason: null,
+        payload: null,
+        createdAt: 1,
+        expiresAt: null,
+      }),
   },
   'a running run with half a lease': {
     check: 'no-wake-up',

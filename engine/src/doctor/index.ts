@@ -11,7 +11,17 @@ import type { Clock } from '../ports/clock.ts';
 import { pages } from '../store/pages.ts';
 import type { Store } from '../store/port.ts';
 import type { Row, Table } from '../store/table.ts';
-import { attempts, matchPaths, type RunRow, runs, sessions, steps, type WaitRow, waits } from '../store/tables.ts';
+import {
+  attempts,
+  matchPaths,
+  type RunRow,
+  runAudit,
+  runs,
+  sessions,
+  steps,
+  type WaitRow,
+  waits,
+} from '../store/tables.ts';
 import { type Finding, rowName } from './finding.ts';
 import { examineLogs } from './log-checks.ts';
 import { examineRegistry } from './registry-checks.ts';
@@ -42,6 +52,7 @@ export async function* examine({ store, clock, scope = 'all' }: DoctorOptions): 
   if (scope === 'all') {
     yield* orphans(store, steps);
     yield* orphans(store, attempts);
+    yield* orphans(store, runAudit, ({ expiresAt }) => expiresAt === null); // others outlive their run
     yield* examineLogs(store);
   }
   yield* examineRegistry(store, clock.now());
@@ -122,11 +133,12 @@ async function unlisted(store: Store, open: readonly WaitRow[]): Promise<WaitRow
 async function* orphans<R extends Row & { readonly runId: string }>(
   store: Store,
   table: Table<R>,
+  belongs: (row: R) => boolean = () => true,
 ): AsyncGenerator<Finding> {
   for await (const page of pages(store, table)) {
     const runIds = [...new Set(page.map(({ runId }) => runId))];
     const missing = await missingRuns(store, runIds);
-    for (const row of missing.size === 0 ? [] : page.filter(({ runId }) => missing.has(runId))) {
+    for (const row of missing.size === 0 ? [] : page.filter((one) => missing.has(one.runId) && belongs(one))) {
       const key = table.key.map((column) => row[column] ?? null);
       // A purge may have been under way.
       const [[still], again] = await Promise.all([store.get(table, [key]), missingRuns(store, [row.runId])]);

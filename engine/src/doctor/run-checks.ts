@@ -3,7 +3,7 @@
 import { failRun, settleWait } from '../commands/end-run.ts';
 import { isStepped, type SteppedWait } from '../commands/waits.ts';
 import type { Transaction } from '../group-commit/index.ts';
-import { isEnded, queueRun } from '../kernel/run.ts';
+import { isEnded, queueRun, restRun } from '../kernel/run.ts';
 import {
   matchPaths,
   type RunRow,
@@ -176,6 +176,27 @@ function examineOpen(picture: RunPicture, now: number): Finding[] {
       message: 'The run waits, and for nothing that could come: it would stay there for ever.',
       repair: 'queue it, so that it comes to what it waits for again',
       apply: requeue(run),
+    });
+  }
+  if (run.status === 'paused' && run.pause === null) {
+    found.push({
+      check: 'no-wake-up',
+      rows,
+      message: 'The run is paused and nobody is on record for it: it would stay there, and nothing would say why.',
+      repair: 'queue it, so that it comes to where it was again',
+      apply: requeue(run),
+    });
+  }
+  if (run.pause !== null && run.status !== 'paused' && run.status !== 'running') {
+    found.push({
+      check: 'pause-not-kept',
+      rows,
+      message: `Somebody paused the run, and it is ${run.status}: it would go on all the same.`,
+      repair: 'pause it',
+      apply: async (tx) => {
+        const current = await reread(tx, run);
+        if (current !== null && current.pause !== null) tx.update(runs, restRun(current, tx.now));
+      },
     });
   }
   if (run.status === 'running' && (run.leaseSession === null || run.deadlineAt === null || run.leaseToken === null)) {

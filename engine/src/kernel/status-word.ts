@@ -1,12 +1,13 @@
 import type { RunStatus } from '../store/tables.ts';
 
 /** The contract's words for a run's status. */
-export type WireRunStatus = 'pending' | 'running' | 'waiting' | 'completed' | 'failed' | 'cancelled';
+export type WireRunStatus = 'pending' | 'running' | 'waiting' | 'paused' | 'completed' | 'failed' | 'cancelled';
 
 export const wireStatus: Readonly<Record<RunStatus, WireRunStatus>> = {
   queued: 'pending',
   running: 'running',
   waiting: 'waiting',
+  paused: 'paused',
   completed: 'completed',
   failed: 'failed',
   cancelled: 'cancelled',
@@ -18,7 +19,6 @@ export type StatusFilter = RunStatus | 'never';
 const fromWire = new Map<string, StatusFilter | 'any'>([
   ...Object.entries(wireStatus).map(([status, word]) => [word, status as RunStatus] as const),
   ['unspecified', 'any'],
-  ['paused', 'never'],
   ['waiting_for_capacity', 'never'],
 ]);
 

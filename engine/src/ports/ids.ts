@@ -14,13 +14,31 @@ export type RandomBytes = (bytes: Uint8Array) => void;
 
 const DIGITS = '0123456789abcdefghjkmnpqrstvwxyz';
 
+/** The time in an id, as its first ten characters: ids of this time and later sort from here on. */
+export function timeText(ms: number): string {
+  let text = '';
+  for (let rest = ms, i = 0; i < 10; i++, rest = Math.floor(rest / 32)) text = DIGITS[rest % 32] + text;
+  return text;
+}
+
+/** The time that such text stands for; undefined when it is none. */
+export function timeFromText(text: string): number | undefined {
+  let ms = 0;
+  for (const digit of text) {
+    const value = DIGITS.indexOf(digit);
+    if (value < 0) return undefined;
+    ms = ms * 32 + value;
+  }
+  return ms;
+}
+
 /**
  * Ids in the manner of ULIDs (github.com/ulid/spec), in lower case: 48 bits of milliseconds and 80 of randomness, in
  * base 32. Within one millisecond each id is one more than the last, so ids of one maker always grow.
  */
 export function createIds(randomBytes: RandomBytes = (bytes) => randomFillSync(bytes)): Ids {
   let lastMs = -1;
-  let timeText = '';
+  let time = '';
   const digits = new Uint8Array(16);
   const pool = new Uint8Array(1024);
   let used = pool.length;
@@ -54,11 +72,10 @@ export function createIds(randomBytes: RandomBytes = (bytes) => randomFillSync(b
     next(prefix, now) {
       if (now > lastMs) {
         lastMs = now;
-        timeText = '';
-        for (let rest = now, i = 0; i < 10; i++, rest = Math.floor(rest / 32)) timeText = DIGITS[rest % 32] + timeText;
+        time = timeText(now);
         randomDigits(digits);
       } else increment();
-      return `${prefix}_${timeText}${text(digits)}`;
+      return `${prefix}_${time}${text(digits)}`;
     },
     number() {
       let value = 0;

@@ -48,7 +48,9 @@ export async function loadAssignment(
 }
 
 async function loadEvent(store: Store, run: RunRow): Promise<JobEvent> {
+  const [found] = run.input === null || run.rerunOf !== null ? await eventOf(store, run) : [];
   if (run.input !== null) {
+    if (found !== undefined) return { ...jobEventFrom(found.row), data: { text: run.input } };
     return {
       id: run.eventId,
       name: run.eventName,
@@ -58,9 +60,12 @@ async function loadEvent(store: Store, run: RunRow): Promise<JobEvent> {
       source: 'invoke',
     };
   }
-  const [found] = await store.scan({ table: events, index: 'byId', prefix: [run.eventId], limit: 1 });
   if (found === undefined) throw new TypeError(`event ${run.eventId} of run ${run.id} is not stored`);
   return jobEventFrom(found.row);
+}
+
+function eventOf(store: Store, { eventId }: RunRow) {
+  return store.scan({ table: events, index: 'byId', prefix: [eventId], limit: 1 });
 }
 
 function openWaitFrom(row: WaitRow): OpenWait {

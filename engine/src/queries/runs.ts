@@ -1,17 +1,11 @@
-import {
-  decodeJson,
-  invariant,
-  type Json,
-  type JsonText,
-  limits,
-  RunNotFoundError,
-  ValidationError,
-} from '@ironflow/core';
+import { decodeJson, invariant, type Json, type JsonText, limits, RunNotFoundError } from '@ironflow/core';
 import type { Failure } from '@ironflow/core/wire';
 import { outputOf } from '../kernel/memo.ts';
-import { endingOf, type RunEnding } from '../kernel/run.ts';
-import { type StatusFilter, type WireRunStatus, wireStatus } from '../kernel/status-word.ts';
-import type { Scan, Store } from '../store/port.ts';
+import { endingOf, pauseOf, type RunEnding } from '../kernel/run.ts';
+import { type WireRunStatus, wireStatus } from '../kernel/status-word.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Store } from '../store/port.ts';
+import type { Key } from '../store/table.ts';
 import {
   type AttemptRow,
   attempts,
@@ -23,6 +17,9 @@ import {
   type WaitRow,
   waits,
 } from '../store/tables.ts';
+import { cursorFrom, cursorOf } from './cursor.ts';
+import { type RunFilter, rangeOf } from './run-filter.ts';
+import { whyNotDone } from './why.ts';
 
 /** A run as clients see it. */
 export interface RunView {
@@ -30,6 +27,7 @@ export interface RunView {
   readonly functionId: string;
   readonly functionVersion: number;
   readonly eventId: string;
+  readonly eventName: string;
   readonly status: WireRunStatus;
   readonly attempt: number;
   readonly maxAttempts: number;
@@ -39,6 +37,13 @@ export interface RunView {
   /** Set while it is undone: how it will end once its compensations have run. */
   readonly ending?: RunEnding | undefined;
   readonly parentRunId?: string;
+  /** The run that it is another go of. */
+  readonly rerunOf?: string;
+  /** Somebody wants it to be paused, and a worker is still at it. */
+  readonly pauseRequested?: boolean;
+  readonly pauseReason?: string;
+  /** Why it has not ended, in one sentence. Where one run was asked for. */
+  readonly why?: string;
   readonly createdAt: string;
   readonly updatedAt: string;
   readonly startedAt?: string;
@@ -61,13 +66,16 @@ export interface StepView {
   /** For a wait that is open: when it ends or times out. */
   readonly dueAt?: string;
   readonly childRunId?: string;
+  /** When an operator put another output in its place. */
+  readonly patchedAt?: string;
   readonly attempts: readonly AttemptView[];
 }
 
 /** An attempt that did not end its step. */
 export interface AttemptView {
   readonly number: number;
-  readonly outcome: 'failed' | 'unknown';
+  /** `dropped`: it ended the step, and an operator had the step run again. */
+  readonly outcome: 'failed' | 'unknown' | 'dropped';
   readonly worker?: string;
   readonly error?: Failure;
   readonly startedAt?: string;
@@ -76,8 +84,11 @@ export interface AttemptView {
 
 const ALL = Number.MAX_SAFE_INTEGER;
 
-export async function getRun(store: Store, env: string, runId: string): Promise<RunView> {
-  return runView(store, await findRun(store, env, runId));
+/** A run, and in one sentence why it is not done. */
+export async function getRun(store: Store, env: string, runId: string, clock: Clock): Promise<RunView> {
+  const run = await findRun(store, env, runId);
+  const [view, why] = await Promise.all([runView(store, run), whyNotDone(store, run, clock)]);
+  return { ...view, ...(why !== undefined && { why }) };
 }
 
 export async function findRun(store: Store, env: string, runId: string): Promise<RunRow> {
@@ -87,12 +98,14 @@ export async function findRun(store: Store, env: string, runId: string): Promise
 }
 
 export async function runView(store: Store, run: RunRow): Promise<RunView> {
+  const pause = pauseOf(run);
   const input = run.input ?? (await eventData(store, run.eventId));
   return {
     id: run.id,
     functionId: run.functionId,
     functionVersion: run.functionVersion,
     eventId: run.eventId,
+    eventName: run.eventName,
     status: wireStatus[run.status],
     attempt: run.attempt,
     maxAttempts: run.maxAttempts,
@@ -101,6 +114,8 @@ export async function runView(store: Store, run: RunRow): Promise<RunView> {
     ...(run.error !== null && { error: failureFrom(run.error) }),
     ...(run.ending !== null && { ending: endingOf(run) }),
     ...(run.parentRunId !== null && { parentRunId: run.parentRunId }),
+    ...(run.rerunOf !== null && { rerunOf: run.rerunOf }),
+    ...(pause !== undefined && { pauseRequested: run.status === 'running', pauseReason: pause.reason }),
     createdAt: iso(run.createdAt),
     updatedAt: iso(run.updatedAt),
     ...(run.startedAt !== null && { startedAt: iso(run.startedAt) }),
@@ -113,9 +128,7 @@ async function eventData(store: Store, eventId: string): Promise<JsonText> {
   return event?.row.data ?? ('null' as JsonText);
 }
 
-export interface ListRunsOptions {
-  readonly functionId?: string | undefined;
-  readonly status?: StatusFilter | undefined;
+export interface ListRunsOptions extends RunFilter {
   readonly limit?: number | undefined;
   readonly cursor?: string | undefined;
 }
@@ -129,33 +142,19 @@ export interface RunPage {
 /** Runs of an environment, newest first. */
 export async function listRuns(store: Store, env: string, options: ListRunsOptions): Promise<RunPage> {
   const limit = Math.min(options.limit ?? limits.pageSizeDefault, limits.pageSizeMax);
-  const before = options.cursor === undefined ? undefined : cursorFrom(options.cursor);
-  const { functionId, status } = options;
-  if (status === 'never') return { runs: [], totalCount: 0 };
-  const range: Scan<RunRow> =
-    functionId !== undefined
-      ? { table: runs, index: 'byFunction', prefix: [env, functionId], limit: ALL }
-      : status !== undefined
-        ? { table: runs, index: 'byStatus', prefix: [env, status], limit: ALL }
-        : { table: runs, index: 'byEnv', prefix: [env], limit: ALL };
-  const fits = (run: RunRow) => status === undefined || run.status === status;
-  const byBoth = functionId !== undefined && status !== undefined;
-  const found: RunRow[] = [];
-  let at = before;
-  for (;;) {
-    const page = await store.scan({
+  if (options.status === 'never') return { runs: [], totalCount: 0 };
+  const range = rangeOf(env, options);
+  const before = options.cursor === undefined ? undefined : cursorFrom(options.cursor, 'run');
+  const [found, totalCount] = await Promise.all([
+    store.scan({
       ...range,
+      ...(before !== undefined && { before: earlier(range.before, [before]) }),
       direction: 'backward',
-      ...(at !== undefined && { before: [at] }),
-      limit: limit + 1 - found.length + (byBoth ? 100 : 0),
-    });
-    for (const { row } of page) if (fits(row) && found.length <= limit) found.push(row);
-    const last = page.at(-1);
-    if (last === undefined || found.length > limit) break;
-    at = last.row.id;
-  }
-  const totalCount = byBoth ? await countFitting(store, range, fits) : await store.count(range);
-  const shown = found.slice(0, limit);
+      limit: limit + 1,
+    }),
+    store.count({ ...range, limit: ALL }),
+  ]);
+  const shown = found.slice(0, limit).map(({ row }) => row);
   const last = shown.at(-1);
   return {
     runs: await Promise.all(shown.map((run) => runView(store, run))),
@@ -164,27 +163,27 @@ export async function listRuns(store: Store, env: string, options: ListRunsOptio
   };
 }
 
-async function countFitting(store: Store, range: Scan<RunRow>, fits: (run: RunRow) => boolean): Promise<number> {
-  let count = 0;
-  for (let after: string | undefined; ; ) {
-    const page = await store.scan({ ...range, ...(after !== undefined && { after: [after] }), limit: 1_000 });
-    count += page.filter(({ row }) => fits(row)).length;
-    const last = page.at(-1);
-    if (last === undefined || page.length < 1_000) return count;
-    after = last.row.id;
-  }
+/** The ids of one page of runs, newest first, before an id. */
+export async function runIdsBefore(
+  store: Store,
+  env: string,
+  filter: RunFilter,
+  before: string,
+  limit: number,
+): Promise<string[]> {
+  if (filter.status === 'never') return [];
+  const range = rangeOf(env, filter);
+  const found = await store.scan({
+    ...range,
+    before: earlier(range.before, [before]),
+    direction: 'backward',
+    limit,
+  });
+  return found.map(({ row }) => row.id);
 }
 
-const cursorOf = (runId: string) => Buffer.from(runId).toString('base64url');
-
-function cursorFrom(cursor: string): string {
-  const runId = Buffer.from(cursor, 'base64url').toString();
-  if (!/^run_[0-9a-z]+$/.test(runId)) {
-    throw new ValidationError('The cursor was not made by this listing. Pass on the nextCursor of the page before.', {
-      validationErrors: [{ path: 'cursor', message: 'is not a cursor' }],
-    });
-  }
-  return runId;
+function earlier(a: Key | undefined, b: Key): Key {
+  return a !== undefined && String(a[0]) < String(b[0]) ? a : b;
 }
 
 /** The steps of a run in the order in which they came, with their attempts, and the waits that are still open. */
@@ -240,6 +239,7 @@ function stepView(row: StepRow, failed: readonly AttemptView[]): StepView {
     endedAt: iso(row.endedAt),
     durationMs: Math.max(0, row.endedAt - row.startedAt),
     ...(row.childRunId !== null && { childRunId: row.childRunId }),
+    ...(row.patchedAt !== null && { patchedAt: iso(row.patchedAt) }),
     attempts: failed,
   };
 }
@@ -259,6 +259,41 @@ function failedStepView(row: AttemptRow, failed: readonly AttemptView[]): StepVi
     endedAt: iso(row.endedAt),
     attempts: failed,
   };
+}
+
+/** What a run waits for. */
+export interface WaitView {
+  readonly stepId?: string;
+  readonly name?: string;
+  readonly kind: WaitRow['kind'];
+  readonly since: string;
+  readonly dueAt?: string;
+  readonly event?: string;
+  readonly match?: { readonly path: string; readonly value: Json };
+  readonly childRunId?: string;
+  readonly functionId?: string;
+  /** For a retry: the attempt to come. */
+  readonly attempt?: number;
+}
+
+/** The open waits of a run, the first to be over first. */
+export async function getWaits(store: Store, env: string, runId: string): Promise<WaitView[]> {
+  await findRun(store, env, runId);
+  const rows = await store.scan({ table: waits, prefix: [runId], where: { resolution: null }, limit: ALL });
+  return rows
+    .map(({ row }) => row)
+    .sort((a, b) => (a.dueAt ?? Infinity) - (b.dueAt ?? Infinity))
+    .map((row) => ({
+      ...(row.stepId !== '' && { stepId: row.stepId, name: row.name }),
+      kind: row.kind,
+      since: iso(row.createdAt),
+      ...(row.dueAt !== null && { dueAt: iso(row.dueAt) }),
+      ...(row.eventName !== null && { event: row.eventName }),
+      ...(row.matchPath !== '' && { match: { path: row.matchPath, value: JSON.parse(row.matchValue) as Json } }),
+      ...(row.childRunId !== null && { childRunId: row.childRunId }),
+      ...(row.functionId !== null && { functionId: row.functionId }),
+      ...((row.kind === 'retry' || row.kind === 'run-retry') && { attempt: row.attempt }),
+    }));
 }
 
 const WAIT_STATUS = { sleep: 'sleeping', event: 'waiting', child: 'waiting', retry: 'retrying' } as const;

@@ -23,6 +23,8 @@ export interface Scan<R extends Row = Row> extends ScanRange {
   readonly index?: string;
   /** Values that the index's first columns must equal. */
   readonly prefix?: Key;
+  /** Values that other columns must equal: rows of the range are looked at and left out, so it is for ranges that are small. */
+  readonly where?: Readonly<Record<string, Value>>;
   readonly limit: number;
   readonly direction?: 'forward' | 'backward';
 }

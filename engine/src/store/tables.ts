@@ -125,7 +125,7 @@ export const idempotencyKeys = table({
   indexes: { byExpiry: { columns: ['expiresAt', 'env', 'scope', 'key'] } },
 });
 
-export type RunStatus = 'queued' | 'running' | 'waiting' | 'completed' | 'failed' | 'cancelled';
+export type RunStatus = 'queued' | 'running' | 'waiting' | 'paused' | 'completed' | 'failed' | 'cancelled';
 
 /** One execution of one function version. */
 export const runs = table({
@@ -145,7 +145,8 @@ export const runs = table({
     /** Head of the event log when it started: its waits look at what came after. */
     logPosition: integer({ immutable: true }),
     attempt: integer(),
-    maxAttempts: integer({ immutable: true }),
+    /** The last of its attempts; a restart raises it. */
+    maxAttempts: integer(),
     /** Set while queued: from when on it may be claimed. */
     readyAt: nullable(integer()),
     /** Set while running: who holds its lease. */
@@ -173,6 +174,12 @@ export const runs = table({
     updatedAt: integer(),
     /** Set while the run is undone: how it will end once its compensations have run (kernel/run.ts, RunEnding). */
     ending: nullable(json<JsonText>()),
+    /** Who asked for it to be paused, when and why (kernel/run.ts); null when nobody does. */
+    pause: nullable(json<JsonText>()),
+    /** How it was last restarted after its end (kernel/run.ts); null when it never was. */
+    restart: nullable(json<JsonText>()),
+    /** The run that it is another go of. */
+    rerunOf: nullable(text({ immutable: true })),
   },
   key: ['id'],
   indexes: {
@@ -190,7 +197,7 @@ export const runs = table({
 export type StepStatus = 'completed' | 'failed' | 'timed_out';
 export type StepKind = 'run' | 'sleep' | 'wait_for_event' | 'invoke' | 'invoke_async' | 'publish' | 'compensate';
 
-/** One memoized result. Rows are inserted once; only an explicit patch changes one. */
+/** One memoized result. Rows are inserted once; only an operator's command changes one (a patch) or removes it (a restart). */
 export const steps = table({
   name: 'steps',
   columns: {
@@ -215,6 +222,8 @@ export const steps = table({
     childRunId: nullable(text({ immutable: true })),
     /** For a message that was published: its sequence in the topic. */
     position: nullable(integer({ immutable: true })),
+    /** When an operator put another output in its place. */
+    patchedAt: nullable(integer()),
   },
   key: ['runId', 'stepId'],
   indexes: { byResolution: { columns: ['runId', 'resolution'], sparse: 'resolution' } },
@@ -223,7 +232,7 @@ export const steps = table({
 /**
  * An attempt that did not end its step: it failed, or its lease ended and nobody knows how far it came. (The attempt that
  * ended the step is in the step's own row.) With an empty step id: a lease that was lost; every step not recorded by then
- * may have been started under it.
+ * may have been started under it. `dropped`: it ended the step, and an operator had the step run again.
  */
 export const attempts = table({
   name: 'attempts',
@@ -234,13 +243,15 @@ export const attempts = table({
     name: text({ immutable: true }),
     fence: integer({ immutable: true }),
     sessionId: nullable(text({ immutable: true })),
-    outcome: text<'failed' | 'unknown'>({ immutable: true }),
+    outcome: text<AttemptOutcome>({ immutable: true }),
     error: nullable(json<JsonText>({ immutable: true })),
     startedAt: nullable(integer({ immutable: true })),
     endedAt: integer({ immutable: true }),
   },
   key: ['runId', 'stepId', 'number'],
 });
+
+export type AttemptOutcome = 'failed' | 'unknown' | 'dropped';
 
 export type WaitKind = 'sleep' | 'event' | 'child' | 'retry' | 'run-retry';
 
@@ -307,6 +318,31 @@ export const topicMessages = log({
   indexes: { byId: { columns: ['id'], unique: true } },
 });
 
+/** What happened to a run by somebody's will, and who willed it; for a function that is recorded, also what it did itself. */
+export const runAudit = table({
+  name: 'run_audit',
+  columns: {
+    runId: text({ immutable: true }),
+    id: text({ immutable: true }),
+    env: text({ immutable: true }),
+    functionId: text({ immutable: true }),
+    stepId: nullable(text({ immutable: true })),
+    type: text({ immutable: true }),
+    /** Who did it; null for the run itself. */
+    actor: nullable(text({ immutable: true })),
+    reason: nullable(text({ immutable: true })),
+    payload: nullable(json<JsonText>({ immutable: true })),
+    createdAt: integer({ immutable: true }),
+    /** When it leaves, whatever becomes of the run; null when it leaves with the run. */
+    expiresAt: nullable(integer()),
+  },
+  key: ['runId', 'id'],
+  indexes: {
+    byEnv: { columns: ['env', 'id'] },
+    byExpiry: { columns: ['expiresAt', 'runId', 'id'], sparse: 'expiresAt' },
+  },
+});
+
 /** How far a reader of a log has come. */
 export const cursors = table({
   name: 'cursors',
@@ -340,6 +376,7 @@ export type StepRow = RowTypeOf<typeof steps>;
 export type AttemptRow = RowTypeOf<typeof attempts>;
 export type WaitRow = RowTypeOf<typeof waits>;
 export type SecretRow = RowTypeOf<typeof secrets>;
+export type RunAuditRow = RowTypeOf<typeof runAudit>;
 
 export const tables: readonly Table[] = [
   functions,
@@ -355,6 +392,7 @@ export const tables: readonly Table[] = [
   waits,
   matchPaths,
   topicMessages,
+  runAudit,
   cursors,
   secrets,
 ];

@@ -15,6 +15,8 @@ export interface RouterOptions {
   readonly apiKeys?: readonly string[] | undefined;
   /** Answer calls under any host name although there are no keys. */
   readonly anyHost?: boolean | undefined;
+  /** What callers without a key are called in audit trails. Default `anonymous`. */
+  readonly caller?: string | undefined;
 }
 
 const CONNECT_PATH = /^\/(ironflow\.v1\.[A-Za-z]+\/[A-Za-z]+)$/;
@@ -24,11 +26,13 @@ export class Router {
   readonly #engine: Engine;
   readonly #keyHashes: readonly Buffer[];
   readonly #anyHost: boolean;
+  readonly #caller: string;
   readonly #routes = createRouter<createRouter.HTTPVersion.V1>({ maxParamLength: 1_024 });
 
-  constructor({ engine, apiKeys = [], anyHost = false }: RouterOptions) {
+  constructor({ engine, apiKeys = [], anyHost = false, caller = 'anonymous' }: RouterOptions) {
     this.#engine = engine;
     this.#anyHost = anyHost;
+    this.#caller = caller;
     this.#keyHashes = apiKeys.map(sha256);
     for (const route of restRoutes) this.#routes.on(route.method, route.path, noop, route);
   }
@@ -59,8 +63,8 @@ export class Router {
 
   #answerConnect(name: string, exchange: Exchange): Promise<Answer> {
     if (exchange.method !== 'POST') throw methodNotAllowed(exchange, ['POST']);
-    this.#authenticate(exchange, false);
-    return answerConnect(name, this.#engine, environmentOf(exchange), exchange);
+    const actor = this.#authenticate(exchange, false);
+    return answerConnect(name, { engine: this.#engine, env: environmentOf(exchange), exchange, actor });
   }
 
   async #answerRest(exchange: Exchange): Promise<Answer> {
@@ -76,15 +80,16 @@ export class Router {
       });
     }
     const route = found.store as Route; // what the constructor stored
-    this.#authenticate(exchange, route.open ?? false);
-    return route.handle({ engine: this.#engine, exchange, env: environmentOf(exchange), params: found.params });
+    const actor = this.#authenticate(exchange, route.open ?? false);
+    return route.handle({ engine: this.#engine, exchange, env: environmentOf(exchange), params: found.params, actor });
   }
 
-  #authenticate(exchange: Exchange, open: boolean): void {
-    if (open) return;
+  /** @returns what the caller is called in audit trails: a key by the beginning of its hash. */
+  #authenticate(exchange: Exchange, open: boolean): string {
+    if (open) return this.#caller;
     if (this.#keyHashes.length === 0) {
       if (!this.#anyHost) assertLocalHost(exchange);
-      return;
+      return this.#caller;
     }
     const key = /^Bearer (.+)$/i.exec(exchange.header('authorization') ?? '')?.[1];
     if (key === undefined)
@@ -94,6 +99,7 @@ export class Router {
     const known = this.#keyHashes.reduce((any, stored) => timingSafeEqual(stored, hash) || any, false);
     if (!known)
       throw new UnauthenticatedError('The API key is not known to this engine. Check IRONFLOW_API_KEY on both sides.');
+    return `key ${hash.toString('hex').slice(0, 12)}`;
   }
 }
 

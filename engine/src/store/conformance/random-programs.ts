@@ -67,12 +67,21 @@ const bound = (of: fc.Arbitrary<(string | number)[]>) => fc.option(of, { nil: un
 const limit = fc.integer({ min: 1, max: 5 });
 const direction = fc.constantFrom<'forward' | 'backward'>('forward', 'backward');
 
+const where = fc.oneof(
+  fc.record({ fragile: fc.boolean() }),
+  fc.record({ label: maybe(id) }),
+  fc.record({ origin: id, size: small }),
+);
+
 function scanOf(
   fixed: { readonly index?: string; readonly prefix?: readonly string[] },
   place: fc.Arbitrary<(string | number)[]>,
 ) {
   return fc
-    .record({ after: bound(place), from: bound(place), to: bound(place), before: bound(place), limit, direction })
+    .record({
+      ...{ after: bound(place), from: bound(place), to: bound(place), before: bound(place), limit, direction },
+      where: fc.option(where, { nil: undefined, freq: 3 }),
+    })
     .map((bounds): Scan => {
       const given = Object.fromEntries(Object.entries(bounds).filter(([, value]) => value !== undefined));
       return { table: items, ...fixed, ...given, limit: bounds.limit };

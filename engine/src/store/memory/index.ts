@@ -199,9 +199,11 @@ export class MemoryStore implements Store {
     if (scan.before !== undefined) high = Math.min(high, rows.lowerBound([...prefix, ...scan.before]));
     const found: Entry[] = [];
     const backward = scan.direction === 'backward';
+    const where = Object.entries(scan.where ?? {});
     for (let i = 0; i < high - low && found.length < scan.limit; i++) {
       const entry = rows.valueAt(backward ? high - 1 - i : low + i);
-      if (entry !== undefined) found.push(entry);
+      if (entry === undefined || !where.every(([name, value]) => (entry.row[name] ?? null) === value)) continue;
+      found.push(entry);
     }
     return found;
   }

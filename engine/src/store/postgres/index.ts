@@ -183,7 +183,8 @@ function storedFrom<R extends Row>(table: Table, values: readonly unknown[]): St
 
 function rangeValues(scan: Scan): Parameter[] {
   const keys = [scan.prefix, scan.after, scan.from, scan.to, scan.before];
-  return [...keys.flatMap((key) => key?.map(parameterFrom) ?? []), String(scan.limit)];
+  const where = Object.values(scan.where ?? {}).map(parameterFrom);
+  return [...keys.flatMap((key) => key?.map(parameterFrom) ?? []), ...where, String(scan.limit)];
 }
 
 /**

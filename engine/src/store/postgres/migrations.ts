@@ -4,6 +4,7 @@
 import type { Table } from '../table.ts';
 import { initialSql } from './migration-0001.ts';
 import { stepsSql } from './migration-0003.ts';
+import { runOperationsSql } from './migration-0004.ts';
 import { secretsSql } from './migration-secrets.ts';
 import { createHeadsSql, createTableSql } from './sql.ts';
 
@@ -17,6 +18,7 @@ export const migrations: readonly Migration[] = [
   { number: 1, name: 'initial', sql: initialSql },
   { number: 2, name: 'secrets', sql: secretsSql },
   { number: 3, name: 'steps', sql: stepsSql },
+  { number: 4, name: 'run operations', sql: runOperationsSql },
 ];
 
 /** One migration that makes these tables, for stores that hold others than the engine's. */

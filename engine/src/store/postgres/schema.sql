@@ -114,6 +114,24 @@ CREATE TABLE registries (
 );
 CREATE UNIQUE INDEX registries_pkey ON registries USING btree (env);
 
+CREATE TABLE run_audit (
+  run_id text COLLATE "C" NOT NULL,
+  id text COLLATE "C" NOT NULL,
+  env text COLLATE "C" NOT NULL,
+  function_id text COLLATE "C" NOT NULL,
+  step_id text COLLATE "C",
+  type text COLLATE "C" NOT NULL,
+  actor text COLLATE "C",
+  reason text COLLATE "C",
+  payload text COLLATE "C",
+  created_at bigint NOT NULL,
+  expires_at bigint,
+  revision bigint NOT NULL
+);
+CREATE INDEX run_audit_by_env ON run_audit USING btree (env, id);
+CREATE INDEX run_audit_by_expiry ON run_audit USING btree (expires_at, run_id, id) WHERE (expires_at IS NOT NULL);
+CREATE UNIQUE INDEX run_audit_pkey ON run_audit USING btree (run_id, id);
+
 CREATE TABLE runs (
   id text COLLATE "C" NOT NULL,
   env text COLLATE "C" NOT NULL,
@@ -146,7 +164,10 @@ CREATE TABLE runs (
   ended_at bigint,
   updated_at bigint NOT NULL,
   revision bigint NOT NULL,
-  ending text COLLATE "C"
+  ending text COLLATE "C",
+  pause text COLLATE "C",
+  restart text COLLATE "C",
+  rerun_of text COLLATE "C"
 );
 CREATE INDEX runs_by_deadline ON runs USING btree (deadline_at, id) WHERE (deadline_at IS NOT NULL);
 CREATE INDEX runs_by_end ON runs USING btree (ended_at, id) WHERE (ended_at IS NOT NULL);
@@ -210,7 +231,8 @@ CREATE TABLE steps (
   ended_at bigint NOT NULL,
   child_run_id text COLLATE "C",
   revision bigint NOT NULL,
-  "position" bigint
+  "position" bigint,
+  patched_at bigint
 );
 CREATE INDEX steps_by_resolution ON steps USING btree (run_id, resolution) WHERE (resolution IS NOT NULL);
 CREATE UNIQUE INDEX steps_pkey ON steps USING btree (run_id, step_id);

@@ -139,7 +139,7 @@ export class Sql {
     return `SELECT "position" FROM ${this.#heads} WHERE "log" = $1::text AND "partition" = $2::text`;
   }
 
-  /** Parameters: prefix, then the bounds in the order after, from, to, before, then the limit. */
+  /** Parameters: prefix, then the bounds in the order after, from, to, before, then the values of `where`, then the limit. */
   scan(scan: Scan): string {
     return `SELECT ${list(storedColumns(scan.table))} ${this.#range(scan, 1)}`;
   }
@@ -197,6 +197,8 @@ export class Sql {
     bound('<', scan.before);
     // Says to the planner that the partial index serves.
     if (sparse !== undefined) conditions.push(`${quoted(sparse)} IS NOT NULL`);
+    for (const name of Object.keys(scan.where ?? {}))
+      conditions.push(`${quoted(name)} IS NOT DISTINCT FROM ${place(name)}`);
     const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
     const backward = scan.direction === 'backward';
     const order = rest
@@ -216,7 +218,7 @@ function orderOf(scan: Scan): { readonly columns: readonly string[]; readonly sp
 /** Equal for scans that differ in values only, so that each form is prepared once. */
 export function scanShape(scan: Scan): string {
   const size = (key: readonly unknown[] | undefined) => key?.length ?? '';
-  return `${scan.table.name}/${scan.index ?? ''}/${size(scan.prefix)}/${size(scan.after)}/${size(scan.from)}/${size(scan.to)}/${size(scan.before)}/${scan.direction ?? ''}`;
+  return `${scan.table.name}/${scan.index ?? ''}/${size(scan.prefix)}/${size(scan.after)}/${size(scan.from)}/${size(scan.to)}/${size(scan.before)}/${Object.keys(scan.where ?? {})}/${scan.direction ?? ''}`;
 }
 
 /** The given keys as a table "k" with columns k0, k1, … and the 1-based place "n" of each. */

@@ -306,7 +306,8 @@ function insertUnlessThere(insert: StatementSync, values: readonly SqlValue[]): 
 
 function rangeValues(scan: Scan): SqlValue[] {
   const keys = [scan.prefix, scan.after, scan.from, scan.to, scan.before];
-  return [...keys.flatMap((key) => (key === undefined ? [] : sqlValues(key))), scan.limit];
+  const where = sqlValues(Object.values(scan.where ?? {}));
+  return [...keys.flatMap((key) => (key === undefined ? [] : sqlValues(key))), ...where, scan.limit];
 }
 
 const sqlValues = (values: readonly Value[]): SqlValue[] => values.map(sqlValue);

@@ -4,6 +4,10 @@ CREATE INDEX "function_versions_by_hash" ON "function_versions" ("env", "functio
 
 CREATE INDEX "idempotency_keys_by_expiry" ON "idempotency_keys" ("expires_at", "env", "scope", "key");
 
+CREATE INDEX "run_audit_by_env" ON "run_audit" ("env", "id");
+
+CREATE INDEX "run_audit_by_expiry" ON "run_audit" ("expires_at", "run_id", "id") WHERE "expires_at" IS NOT NULL;
+
 CREATE INDEX "runs_by_deadline" ON "runs" ("deadline_at", "id") WHERE "deadline_at" IS NOT NULL;
 
 CREATE INDEX "runs_by_end" ON "runs" ("ended_at", "id") WHERE "ended_at" IS NOT NULL;
@@ -137,6 +141,22 @@ CREATE TABLE "registries" (
   PRIMARY KEY ("env")
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE "run_audit" (
+  "run_id" TEXT NOT NULL,
+  "id" TEXT NOT NULL,
+  "env" TEXT NOT NULL,
+  "function_id" TEXT NOT NULL,
+  "step_id" TEXT,
+  "type" TEXT NOT NULL,
+  "actor" TEXT,
+  "reason" TEXT,
+  "payload" TEXT,
+  "created_at" INTEGER NOT NULL,
+  "expires_at" INTEGER,
+  "revision" INTEGER NOT NULL,
+  PRIMARY KEY ("run_id", "id")
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE "runs" (
   "id" TEXT NOT NULL,
   "env" TEXT NOT NULL,
@@ -168,7 +188,7 @@ CREATE TABLE "runs" (
   "started_at" INTEGER,
   "ended_at" INTEGER,
   "updated_at" INTEGER NOT NULL,
-  "revision" INTEGER NOT NULL, "ending" TEXT,
+  "revision" INTEGER NOT NULL, "ending" TEXT, "pause" TEXT, "restart" TEXT, "rerun_of" TEXT,
   PRIMARY KEY ("id")
 ) STRICT, WITHOUT ROWID;
 
@@ -220,7 +240,7 @@ CREATE TABLE "steps" (
   "started_at" INTEGER NOT NULL,
   "ended_at" INTEGER NOT NULL,
   "child_run_id" TEXT,
-  "revision" INTEGER NOT NULL, "position" INTEGER,
+  "revision" INTEGER NOT NULL, "position" INTEGER, "patched_at" INTEGER,
   PRIMARY KEY ("run_id", "step_id")
 ) STRICT, WITHOUT ROWID;
 

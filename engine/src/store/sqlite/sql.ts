@@ -67,7 +67,7 @@ export function deleteSql(table: Table, withRevision: boolean): string {
   return `DELETE FROM ${quoted(table.name)} WHERE ${equals(table.key)}${withRevision ? ' AND "revision" = ?' : ''}`;
 }
 
-/** Parameters: prefix, then the bounds in the order after, from, to, before, then the limit. */
+/** Parameters: prefix, then the bounds in the order after, from, to, before, then the values of `where`, then the limit. */
 export function scanSql(scan: Scan): string {
   return `SELECT ${selected(scan.table)} ${rangeSql(scan)}`;
 }
@@ -107,6 +107,7 @@ function rangeSql(scan: Scan): string {
   bound('<', scan.before);
   // Says to the planner that the partial index serves.
   if (sparse !== undefined) conditions.push(`${quoted(sparse)} IS NOT NULL`);
+  for (const name of Object.keys(scan.where ?? {})) conditions.push(`${quoted(name)} IS ?`);
   const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
   const direction = scan.direction === 'backward' ? ' DESC' : '';
   const order = rest.map((name) => `${quoted(name)}${direction}`).join(', ');
@@ -124,7 +125,7 @@ function orderOf(scan: Scan): { readonly columns: readonly string[]; readonly sp
 /** Equal for scans that differ in values only, so that each form is prepared once. */
 export function scanShape(scan: Scan): string {
   const size = (key: readonly unknown[] | undefined) => key?.length ?? '';
-  return `${scan.table.name}/${scan.index ?? ''}/${size(scan.prefix)}/${size(scan.after)}/${size(scan.from)}/${size(scan.to)}/${size(scan.before)}/${scan.direction ?? ''}`;
+  return `${scan.table.name}/${scan.index ?? ''}/${size(scan.prefix)}/${size(scan.after)}/${size(scan.from)}/${size(scan.to)}/${size(scan.before)}/${Object.keys(scan.where ?? {})}/${scan.direction ?? ''}`;
 }
 
 function equals(names: readonly string[]): string {

@@ -2,19 +2,27 @@
 // contract's clients mix camelCase and snake_case and short and long enum names.
 
 import {
+  assertJsonDepth,
   assertPayloadSize,
   assertSubject,
   encodeJson,
   FunctionNotFoundError,
   type IronflowError,
   limits,
+  StepNotFoundError,
+  ValidationError,
 } from '@ironflow/core';
 import {
   cancelRunRequest,
   idRequest,
+  injectStepOutputRequest,
   parseFunctionRegistration,
   parseInput,
+  patchStepRequest,
+  pauseRunRequest,
   publishRequest,
+  resumeRunRequest,
+  retryRunRequest,
   runStepsRequest,
   topicRequest,
   triggerBatchRequest,
@@ -28,13 +36,16 @@ import { functionView } from '../../queries/registry.ts';
 import type { RunView, StepView } from '../../queries/runs.ts';
 import { version } from '../../version.ts';
 import { type Answer, type Exchange, json, readJson, statusOf } from '../exchange.ts';
-import { emitInput, readListRuns } from '../rest/index.ts';
+import { emitInput } from '../rest/index.ts';
+import { readAuditTrail, readListRuns } from '../rest/runs.ts';
 
 export interface ConnectRequest {
   readonly engine: Engine;
   readonly env: string;
   readonly input: unknown;
   readonly exchange: Exchange;
+  /** Who calls. */
+  readonly actor: string;
 }
 
 type Method = (request: ConnectRequest) => Promise<unknown> | unknown;
@@ -58,9 +69,34 @@ const methods: Readonly<Record<string, Method>> = {
     const steps = await engine.getSteps(env, parseInput(runStepsRequest, input, 'request').runId);
     return { steps: steps.map(wireStep) };
   },
-  'ironflow.v1.IronflowService/CancelRun': ({ engine, env, input }) => {
+  'ironflow.v1.IronflowService/CancelRun': ({ engine, env, input, actor }) => {
     const { id, reason, compensate } = parseInput(cancelRunRequest, input, 'request');
-    return engine.cancelRun(env, id, reason ?? '', { compensate: compensate ?? false });
+    return engine.operations.cancel(env, id, { actor, reason: reason ?? '', compensate: compensate ?? false });
+  },
+  'ironflow.v1.IronflowService/PauseRun': async ({ engine, env, input, actor }) => {
+    const { runId, reason } = parseInput(pauseRunRequest, input, 'request');
+    const { status } = await engine.operations.pause(env, runId, { actor, reason: reason ?? '' });
+    return { status: status === 'paused' ? 'paused' : 'pause_requested' };
+  },
+  'ironflow.v1.IronflowService/ResumeRun': ({ engine, env, input, actor }) => {
+    const { runId, fromStep, reason } = parseInput(resumeRunRequest, input, 'request');
+    return engine.operations.resume(env, runId, { actor, fromStep, reason: reason ?? '' });
+  },
+  'ironflow.v1.IronflowService/RetryRun': ({ engine, env, input, actor }) => {
+    const { id, fromStep, reason } = parseInput(retryRunRequest, input, 'request');
+    return engine.operations.retry(env, id, { actor, fromStep, reason: reason ?? '' });
+  },
+  'ironflow.v1.IronflowService/PatchStep': async ({ engine, env, input, actor }) => {
+    const { stepId, output, reason } = parseInput(patchStepRequest, input, 'request');
+    const text = encodeJson(output, `output of step "${stepId}"`);
+    const { step } = await engine.operations.patchStep(env, stepId, text, { actor, reason: reason ?? '' });
+    return wireStep(step);
+  },
+  'ironflow.v1.IronflowService/InjectStepOutput': injectStepOutput,
+  'ironflow.v1.IronflowService/GetPausedState': pausedState,
+  'ironflow.v1.AuditService/GetAuditTrail': async ({ engine, env, input }) => {
+    const { entries, ...page } = await engine.listAudit(env, readAuditTrail(input));
+    return { entries, events: entries, ...page };
   },
   'ironflow.v1.PubSubService/Publish': publish,
   'ironflow.v1.PubSubService/ListTopics': async ({ engine, env }) => ({ topics: await engine.listTopics(env) }),
@@ -74,13 +110,16 @@ const methods: Readonly<Record<string, Method>> = {
 };
 
 /** Answers a unary call; its errors are the caller's to translate with `connectError`. */
-export async function answerConnect(name: string, engine: Engine, env: string, exchange: Exchange): Promise<Answer> {
+export async function answerConnect(
+  name: string,
+  { engine, env, exchange, actor }: Omit<ConnectRequest, 'input'>,
+): Promise<Answer> {
   const method = methods[name];
   if (method === undefined) {
     return json({ code: 'unimplemented', message: `This engine has no method ${name}.` }, 501);
   }
   const input = await readJson(exchange, limits.bodyBytesMax);
-  return json((await method({ engine, env, input, exchange })) ?? {});
+  return json((await method({ engine, env, input, exchange, actor })) ?? {});
 }
 
 const CODE_OF_STATUS: Readonly<Record<number, string>> = {
@@ -102,8 +141,10 @@ const CODE_OF_STATUS: Readonly<Record<number, string>> = {
 /** The protocol's own `details` are typed protobuf messages; ours go beside them, for clients that know to look. */
 export function connectError(error: IronflowError): Answer {
   const { message, code, details } = error;
-  const status = statusOf(error);
-  const said = { code: CODE_OF_STATUS[status] ?? 'internal', message, error_code: code };
+  // REST says 409; here that would be a conflict, after which the same may be tried again.
+  const status = code === 'RUN_STATE' ? 400 : statusOf(error);
+  const connectCode = code === 'RUN_STATE' ? 'failed_precondition' : (CODE_OF_STATUS[status] ?? 'internal');
+  const said = { code: connectCode, message, error_code: code };
   return json({ ...said, ...(details && { error_details: details }) }, status);
 }
 
@@ -160,6 +201,52 @@ async function triggerSync({ engine, env, input, exchange }: ConnectRequest): Pr
     }),
   );
   return { eventId, results };
+}
+
+/** As PatchStep, for a run that is named, and paused. */
+async function injectStepOutput({ engine, env, input, actor }: ConnectRequest): Promise<unknown> {
+  const { runId, stepId, newOutput, reason } = parseInput(injectStepOutputRequest, input, 'request');
+  const steps = await engine.getSteps(env, runId);
+  const step = steps.find(({ id }) => id === stepId) ?? steps.find(({ name }) => name === stepId);
+  if (step === undefined) throw new StepNotFoundError(stepId, { runId });
+  const text = encodeJson(readJsonText(newOutput), `output of step "${step.id}"`);
+  const patched = await engine.operations.patchStep(env, step.id, text, { actor, reason: reason ?? '' });
+  return { stepId: step.id, previousOutput: JSON.stringify(patched.previousOutput) };
+}
+
+async function pausedState({ engine, env, input }: ConnectRequest): Promise<unknown> {
+  const { runId } = parseInput(runStepsRequest, input, 'request');
+  const [run, steps, waits] = await Promise.all([
+    engine.getRun(env, runId),
+    engine.getSteps(env, runId),
+    engine.getWaits(env, runId),
+  ]);
+  return {
+    steps: steps.map(({ id, name, type, status, output, error, patchedAt, endedAt }) => ({
+      id,
+      name,
+      stepType: type,
+      status,
+      injected: patchedAt !== undefined,
+      ...(output !== undefined && { output: JSON.stringify(output) }),
+      ...(error !== undefined && { error: JSON.stringify(error) }),
+      ...(endedAt !== undefined && { completedAt: endedAt }),
+    })),
+    nextStepHint: waits[0]?.name ?? '',
+    pauseReason: run.pauseReason ?? '',
+  };
+}
+
+function readJsonText(text: string): unknown {
+  assertJsonDepth(text, 'new_output');
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new ValidationError('new_output is not JSON text.', {
+      validationErrors: [{ path: 'new_output', message: 'must be JSON text' }],
+      cause,
+    });
+  }
 }
 
 function resultOf({ functionId, status, output, error }: RunView) {

@@ -16,7 +16,6 @@ import {
   contractReportFromJson,
   heartbeatRequest,
   jobOfferToJson,
-  listRunsRequest,
   parseInput,
   postEventRequest,
   type Report,
@@ -29,14 +28,13 @@ import {
 import { z } from 'zod';
 import type { EmitInput } from '../../commands/emit.ts';
 import { parseJobId } from '../../kernel/run.ts';
-import { statusFilterFromWire } from '../../kernel/status-word.ts';
 import { version } from '../../version.ts';
 import { type Answer, json, jsonText, noContent, publicError, readJson, statusOf } from '../exchange.ts';
-import type { RestRequest, Route } from './route.ts';
+import { body, param, type RestRequest, type Route } from './route.ts';
+import { runRoutes } from './runs.ts';
 import { secretRoutes } from './secrets.ts';
 
-const param = ({ params }: RestRequest, name: string): string => params[name] ?? '';
-const body = ({ exchange }: RestRequest) => readJson(exchange, limits.bodyBytesMax);
+export type { Route } from './route.ts';
 
 export const restRoutes: readonly Route[] = [
   {
@@ -71,14 +69,7 @@ export const restRoutes: readonly Route[] = [
     path: '/api/v1/workers',
     handle: async ({ engine, env }) => json({ workers: await engine.listWorkers(env) }),
   },
-  { method: 'GET', path: '/api/v1/runs', handle: listRuns },
-  {
-    method: 'GET',
-    path: '/api/v1/runs/:runId',
-    handle: async (request) => json(await request.engine.getRun(request.env, param(request, 'runId'))),
-  },
-  { method: 'GET', path: '/api/v1/runs/:runId/steps', handle: runSteps },
-  { method: 'GET', path: '/api/v1/runs/:runId/result', handle: runResult },
+  ...runRoutes,
   ...secretRoutes,
   { method: 'POST', path: '/api/v1/workers/:workerId/register', handle: registerWorker },
   { method: 'POST', path: '/api/v1/workers/:workerId/heartbeat', handle: heartbeat },
@@ -127,42 +118,6 @@ async function postEvent(request: RestRequest): Promise<Answer> {
     emitInput(request.env, event, request.exchange.header('x-ironflow-run-id')),
   );
   return json({ id: eventId, event_id: eventId, run_ids: runIds });
-}
-
-async function listRuns({ engine, env, exchange }: RestRequest): Promise<Answer> {
-  return json(await engine.listRuns(env, readListRuns(Object.fromEntries(exchange.query))));
-}
-
-/** Reads the filters of a listing. @throws {ValidationError} */
-export function readListRuns(input: unknown) {
-  const { status: word, ...options } = parseInput(listRunsRequest, input, 'listing of runs');
-  const status = word === undefined ? 'any' : statusFilterFromWire(String(word));
-  if (status === undefined) {
-    throw new ValidationError(
-      `status "${word}" is not a run status. Use pending, running, waiting, completed, failed or cancelled.`,
-      {
-        validationErrors: [{ path: 'status', message: 'is not a run status' }],
-      },
-    );
-  }
-  return { ...options, status: status === 'any' ? undefined : status };
-}
-
-async function runSteps(request: RestRequest): Promise<Answer> {
-  const { engine, env } = request;
-  const runId = param(request, 'runId');
-  const [steps, attempts] = await Promise.all([engine.getSteps(env, runId), engine.getRunAttempts(env, runId)]);
-  return json({ steps, attempts });
-}
-
-/** Longest time a call for a result is held, in milliseconds; callers ask again. */
-const RESULT_MS_MAX = 60_000;
-
-async function runResult(request: RestRequest): Promise<Answer> {
-  const { engine, env, exchange } = request;
-  const asked = Number(exchange.query.get('timeout_ms') ?? RESULT_MS_MAX);
-  const timeoutMs = Number.isFinite(asked) ? Math.min(Math.max(0, asked), RESULT_MS_MAX) : RESULT_MS_MAX;
-  return json(await engine.result(env, param(request, 'runId'), timeoutMs, exchange.signal));
 }
 
 async function registerWorker(request: RestRequest): Promise<Answer> {

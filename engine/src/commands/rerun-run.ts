@@ -1,0 +1,37 @@
+import { FunctionNotFoundError, type JsonText } from '@ironflow/core';
+import type { Transaction } from '../group-commit/index.ts';
+import { type Operation, recordOperation } from './audit.ts';
+import { existing } from './pause-run.ts';
+import type { CommandPorts } from './ports.ts';
+import { startRun } from './start-runs.ts';
+
+/**
+ * Starts another run of the same function for the same event, or for other data in the event's place. It has the function's newest
+ * version, and belongs to no parent. @returns its id.
+ * @throws {FunctionNotFoundError} when the function is not registered any more.
+ */
+export async function rerunRun(
+  tx: Transaction,
+  { runId, input, actor, reason }: { readonly runId: string; readonly input: JsonText | undefined } & Operation,
+  ports: CommandPorts,
+): Promise<string> {
+  const run = await existing(tx, runId, ports);
+  const fn = (await ports.functions.current(tx, run.env)).get(run.functionId);
+  if (fn === undefined) throw new FunctionNotFoundError(run.functionId);
+  // Its assignment reads the event, and puts the input in the place of the data.
+  const event = {
+    id: run.eventId,
+    name: run.eventName,
+    version: 1,
+    data: { text: 'null' as JsonText },
+    timestamp: tx.now,
+  };
+  const rerunId = await startRun(
+    tx,
+    { env: run.env, fn, event, input: input ?? run.input, parent: null, rerunOf: runId },
+    ports,
+  );
+  const payload = { rerun: rerunId, editedInput: input !== undefined };
+  recordOperation(tx, run, { type: 'run.rerun', actor, reason, payload });
+  return rerunId;
+}
