@@ -6,6 +6,7 @@ import { doctor } from './doctor.ts';
 import { exitCodes } from './exit-codes.ts';
 import { move } from './move.ts';
 import { systemProgram } from './program.ts';
+import { runs } from './runs.ts';
 import { secret } from './secret.ts';
 import { serve } from './serve.ts';
 
@@ -13,6 +14,7 @@ const help = `Usage: ironflow <command> [options]
 
 Commands:
   serve      Start an engine.
+  runs       Look at runs, and steer them: cancel, pause, resume, retry, patch, rerun.
   doctor     Look at what is stored for what should not be there, and repair it.
   backup     Copy a SQLite database while its engine runs.
   move       Move a SQLite database into PostgreSQL.
@@ -28,6 +30,9 @@ export async function main(args: readonly string[]): Promise<void> {
   switch (command) {
     case 'serve':
       process.exitCode = await serve(rest, program);
+      break;
+    case 'runs':
+      process.exitCode = await runs(rest, program);
       break;
     case 'doctor':
       process.exitCode = await doctor(rest, program);
