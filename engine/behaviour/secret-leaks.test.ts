@@ -211,48 +211,51 @@ async function serveOn(
   }
 }
 
-describe.each(['in-process', 'polling', 'push', 'postgres'] as const)('functions that leak a secret, %s', (kind) => {
-  test(`leave nothing of it behind`, { timeout: 180_000 }, async () => {
-    const secret = secretOf(kind);
-    const log: string[] = [];
-    const logger = writer(log);
-    const functions = generated(kind, FUNCTIONS / 4);
-    const directory = temporaryDirectory();
-    cleanUps.push(() => directory.remove());
-    const server = kind === 'postgres' ? await startPostgres() : undefined;
-    if (server !== undefined) cleanUps.push(() => server.stop());
-    const url = server && (`${server.url}?schema=${server.freshSchema()}` as `postgres://${string}`);
-    const engine = await createEngine({ dataDir: directory.path, store: url, secretKeys, logger });
-    const { url: serverUrl } = await engine.listen({ port: 0 });
-    await setSecret(engine, 'KEY', secret);
-    const client = createClient({ serverUrl });
+describe.each(['in-process', 'polling', 'streaming', 'push', 'postgres'] as const)(
+  'functions that leak a secret, %s',
+  (kind) => {
+    test(`leave nothing of it behind`, { timeout: 180_000 }, async () => {
+      const secret = secretOf(kind);
+      const log: string[] = [];
+      const logger = writer(log);
+      const functions = generated(kind, FUNCTIONS / 5);
+      const directory = temporaryDirectory();
+      cleanUps.push(() => directory.remove());
+      const server = kind === 'postgres' ? await startPostgres() : undefined;
+      if (server !== undefined) cleanUps.push(() => server.stop());
+      const url = server && (`${server.url}?schema=${server.freshSchema()}` as `postgres://${string}`);
+      const engine = await createEngine({ dataDir: directory.path, store: url, secretKeys, logger });
+      const { url: serverUrl } = await engine.listen({ port: 0 });
+      await setSecret(engine, 'KEY', secret);
+      const client = createClient({ serverUrl });
 
-    const worker = createWorker({
-      functions: kind === 'push' ? helpers : [...functions, ...helpers],
-      ...(kind === 'polling' ? { serverUrl } : { engine }),
-      logger,
-      maxConcurrentJobs: 50,
+      const worker = createWorker({
+        functions: kind === 'push' ? helpers : [...functions, ...helpers],
+        ...(kind === 'polling' || kind === 'streaming' ? { serverUrl, transport: kind } : { engine }),
+        logger,
+        maxConcurrentJobs: 50,
+      });
+      const working = worker.start();
+      await worker.ready;
+      if (kind === 'push') await serveOn(functions, client, logger);
+      const leaks = await leakAll(engine, client, functions, log);
+      await worker.stop();
+      await working;
+      await engine.close();
+
+      if (url === undefined) {
+        const files = readdirSync(directory.path).map((name) => readFileSync(join(directory.path, name)));
+        expect(Buffer.concat(files).includes('leak.')).toBe(true);
+        expectNothing(leaks, Buffer.concat(files).toString('latin1'), secret);
+        return;
+      }
+      const store = openPostgresStore({ url });
+      const rows: unknown[] = [];
+      for (const table of tables)
+        for (const { row } of await store.scan({ table, limit: Number.MAX_SAFE_INTEGER })) rows.push(row);
+      await store.close();
+      expect(rows.length).toBeGreaterThan(FUNCTIONS / 5);
+      expectNothing(leaks, JSON.stringify(rows), secret);
     });
-    const working = worker.start();
-    await worker.ready;
-    if (kind === 'push') await serveOn(functions, client, logger);
-    const leaks = await leakAll(engine, client, functions, log);
-    await worker.stop();
-    await working;
-    await engine.close();
-
-    if (url === undefined) {
-      const files = readdirSync(directory.path).map((name) => readFileSync(join(directory.path, name)));
-      expect(Buffer.concat(files).includes('leak.')).toBe(true);
-      expectNothing(leaks, Buffer.concat(files).toString('latin1'), secret);
-      return;
-    }
-    const store = openPostgresStore({ url });
-    const rows: unknown[] = [];
-    for (const table of tables)
-      for (const { row } of await store.scan({ table, limit: Number.MAX_SAFE_INTEGER })) rows.push(row);
-    await store.close();
-    expect(rows.length).toBeGreaterThan(FUNCTIONS / 4);
-    expectNothing(leaks, JSON.stringify(rows), secret);
-  });
-});
+  },
+);

@@ -3,6 +3,7 @@
 import type { JsonText } from '@ironflow/core';
 import { afterEach, describe, expect, test } from 'vitest';
 import { createFunction } from '../../../src/function/index.ts';
+import { createSecretBox } from '../ports/secret-box.ts';
 import { MemoryStore } from '../store/memory/index.ts';
 import { emptyWriteSet, type Store, type WriteSet } from '../store/port.ts';
 import { SqliteStore } from '../store/sqlite/index.ts';
@@ -16,6 +17,7 @@ import {
   registries,
   runAudit,
   runs,
+  secrets,
   sessions,
   steps,
   waits,
@@ -24,6 +26,8 @@ import { openTestEngine, type TestEngine, temporaryDirectory } from '../test-sup
 import { examineAll, type Finding } from './index.ts';
 
 const worker = 'test-worker-1';
+const secretKey = Buffer.alloc(32);
+const settings = { secretKeys: [secretKey.toString('hex')] };
 
 const sleeper = createFunction({ id: 'sleeper', triggers: [{ event: 'sleep' }] }, async ({ step }) => {
   const first = await step.run('first', () => 'one');
@@ -66,7 +70,7 @@ afterEach(() => {
 });
 
 async function openPatient(store: Store): Promise<Patient> {
-  const harness = await openTestEngine({ store });
+  const harness = await openTestEngine({ store, settings });
   const { clock } = harness;
   await harness.worker([sleeper, listener, parent, child, quick, stuck]);
   const emitted = async (name: string) => (await harness.emit(name, { id: 7 })).runIds[0] ?? '';
@@ -354,6 +358,20 @@ const corruptions: Readonly<Record<string, Corruption>> = {
     check: 'session-without-end',
     plant: ({ change }) => change(sessions, [worker], () => ({ expiresAt: null })),
   },
+  'two current values of one secret': {
+    check: 'secret-not-retired',
+    async plant({ insert }) {
+      const row = {
+        env: 'default',
+        name: 'KEY',
+        ...createSecretBox([secretKey]).seal('value', ''),
+        createdAt: 1,
+        retiredAt: null,
+      };
+      await insert(secrets, { ...row, number: 1 });
+      await insert(secrets, { ...row, number: 2 });
+    },
+  },
 };
 
 describe.each([
@@ -387,7 +405,7 @@ describe.each([
     expect(finding?.rows.length).toBeGreaterThan(0);
     expect(finding?.apply === undefined).toBe(beyondRepair === true);
 
-    const next = await openTestEngine({ store, clock });
+    const next = await openTestEngine({ store, clock, settings });
     await next.engine.repair(found);
     if (beyondRepair !== true) {
       expect((await patient.findings()).filter((one) => one.check === check)).toEqual([]);

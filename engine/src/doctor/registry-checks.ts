@@ -2,7 +2,7 @@
 
 import { pages } from '../store/pages.ts';
 import type { Store } from '../store/port.ts';
-import { functions, functionVersions, registries, runs, sessions } from '../store/tables.ts';
+import { functions, functionVersions, registries, runs, secrets, sessions } from '../store/tables.ts';
 import { type Finding, rowName } from './finding.ts';
 
 const LATE_MS = 60_000;
@@ -11,6 +11,7 @@ export async function* examineRegistry(store: Store, now: number): AsyncGenerato
   yield* examineFunctions(store);
   yield* examineVersionsOfRuns(store);
   yield* examineSessions(store, now);
+  yield* examineSecrets(store);
 }
 
 async function* examineFunctions(store: Store): AsyncGenerator<Finding> {
@@ -101,6 +102,27 @@ async function* examineSessions(store: Store, now: number): AsyncGenerator<Findi
           message: `It should have expired ${Math.round((now - expiresAt) / 1_000)} s ago. Is an engine running, and is its clock right?`,
         };
       }
+    }
+  }
+}
+
+/** Values that a secret had before are retired: the highest number alone may be current. */
+async function* examineSecrets(store: Store): AsyncGenerator<Finding> {
+  for await (const page of pages(store, secrets)) {
+    for (const { env, name, number, retiredAt } of page) {
+      if (retiredAt !== null) continue;
+      const [later] = await store.scan({ table: secrets, prefix: [env, name], after: [number], limit: 1 });
+      if (later === undefined) continue;
+      yield {
+        check: 'secret-not-retired',
+        rows: [rowName(secrets, [env, name, number])],
+        message: 'There is a newer value of this secret: functions would be given one or the other.',
+        repair: 'retire the older value',
+        apply: async (tx) => {
+          const row = await tx.get(secrets, [env, name, number]);
+          if (row !== null && row.retiredAt === null) tx.update(secrets, { ...row, retiredAt: tx.now });
+        },
+      };
     }
   }
 }
