@@ -96,6 +96,17 @@ describe('one port', () => {
     await expect(second.listen({ port })).rejects.toMatchObject({ code: 'PORT_IN_USE' });
   });
 
+  test('closes while a connection of HTTP/2 has nothing under way', async () => {
+    const { engine, port } = await open();
+    const session = connect(`http://localhost:${port}`);
+    const ended = new Promise<void>((resolve) => session.on('close', resolve));
+    const stream = session.request({ ':path': '/health' }).end();
+    await new Promise((resolve) => stream.resume().on('close', resolve));
+    engines.splice(0);
+    await engine.close();
+    await ended;
+  });
+
   test('closes while polls are held and connections are open', async () => {
     const { engine, url } = await open();
     const register = await fetch(`${url}/api/v1/workers/w/register`, {

@@ -28,6 +28,11 @@ type Response = ServerResponse;
 const FIRST_BYTES_MS = 60_000;
 /** What a peer may send on a connection, and on one of its streams, before it has to wait, in bytes. */
 const WINDOW_BYTES = 4 * 1024 * 1024;
+/**
+ * Connections that may wait to be taken; the system may allow fewer. When many clients come at once (after a restart), those beyond it are
+ * dropped, and try again after 1, 3, 7 and 15 seconds.
+ */
+const BACKLOG = 4_096;
 /** How long open requests get to end when the server is closed, in milliseconds. */
 const CLOSE_MS = 2_000;
 
@@ -67,7 +72,7 @@ export class HttpServer {
       this.#tcp.once('error', (error: NodeJS.ErrnoException) => {
         reject(error.code === 'EADDRINUSE' ? portInUse(host, port, error) : error);
       });
-      this.#tcp.listen(port, host, resolve);
+      this.#tcp.listen({ port, host, backlog: BACKLOG }, resolve);
     });
     return this.#tcp.address() as AddressInfo; // a TCP server that listens
   }
@@ -77,8 +82,9 @@ export class HttpServer {
     this.#closing = true;
     const closed = new Promise<void>((resolve) => this.#tcp.close(() => resolve()));
     for (const stream of this.#workerStreams) stream.end(shuttingDown());
-    for (const session of this.#sessions) session.close();
-    const http2 = new Set([...this.#sessions].map(({ socket }) => socket.remotePort));
+    const sessions = [...this.#sessions].filter(({ destroyed }) => !destroyed); // those have no socket any more
+    const http2 = new Set(sessions.map(({ socket }) => socket.remotePort));
+    for (const session of sessions) session.close();
     for (const socket of this.#sockets) {
       if (!this.#busy.has(socket) && !http2.has(socket.remotePort)) socket.destroy();
     }
