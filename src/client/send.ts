@@ -1,7 +1,7 @@
 // Sends one HTTP request and takes its answer. Over node:http where there is one, because fetch takes four times the CPU for a small
 // call; in browsers and at the edge with fetch. Nothing is imported for it, so that a bundler for those finds nothing.
 
-import type { Agent, ClientRequest, ClientRequestArgs, IncomingMessage } from 'node:http';
+import type { Agent, AgentOptions, ClientRequest, ClientRequestArgs, IncomingMessage } from 'node:http';
 
 export interface Sent {
   readonly method: 'GET' | 'POST';
@@ -23,7 +23,7 @@ export class NoAnswerError extends Error {
 
 /** What is used of node:http and node:https, which are alike. */
 interface NodeHttp {
-  readonly Agent: new (options: { keepAlive: boolean }) => Agent;
+  readonly Agent: new (options: AgentOptions) => Agent;
   readonly request: (options: ClientRequestArgs, answered: (response: IncomingMessage) => void) => ClientRequest;
 }
 
@@ -31,6 +31,12 @@ interface Pool {
   readonly request: NodeHttp['request'];
   readonly agent: Agent;
 }
+
+/**
+ * Connections kept open to one engine while nothing is sent on them. Beyond Node's 256 they would be closed and opened again as calls
+ * come in bursts.
+ */
+const FREE_MAX = 1_024;
 
 /** Connections that are kept open, by protocol, for all clients of the process. Idle ones do not keep it alive. */
 const pools = new Map<string, Pool>();
@@ -52,7 +58,7 @@ function poolFor(protocol: string): Pool | undefined {
   if (protocol !== 'http:' && protocol !== 'https:') return undefined;
   const http = builtin(protocol === 'https:' ? 'node:https' : 'node:http');
   if (http === undefined) return undefined;
-  const pool = { request: http.request, agent: new http.Agent({ keepAlive: true }) };
+  const pool = { request: http.request, agent: new http.Agent({ keepAlive: true, maxFreeSockets: FREE_MAX }) };
   pools.set(protocol, pool);
   return pool;
 }
