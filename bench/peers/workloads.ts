@@ -253,10 +253,10 @@ export const workloads: Readonly<Record<string, Workload>> = {
   },
 };
 
-/** Lets code get warm and files grow: what every contender does before it is measured. */
+/** Lets code get warm, files grow and connections open: what every contender does before it is measured. */
 export async function warmUp({ contender, sizes, key }: Bench, isQueue: boolean): Promise<void> {
   const steps = isQueue ? 1 : 10;
-  await keepUp(Math.min(2, sizes.seconds), Math.min(sizes.inFlight, 100), async () => {
+  await keepUp(Math.min(2, sizes.seconds), sizes.inFlight, async () => {
     checkSteps(await resultOf(contender, 'seq', steps, key()), steps, 'warm-up');
   });
 }
