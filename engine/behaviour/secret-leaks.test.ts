@@ -97,6 +97,13 @@ const ways: readonly Way[] = [
     step.waitForEvent('w', { event: 'never', match: `data.x == ${JSON.stringify(text)}`, timeout: 1 }),
   async (_, text, { step }) => step.waitForEvent('w', { event: text, timeout: 1 }),
   async (_, text, { step }) => step.invoke(text, {}),
+  async (leak, _, { step }) => step.publish('leaks', { leak }),
+  async (_, text, { step }) => step.publish(`topic.${text}`, {}),
+  async (leak, text, { step }) => {
+    await step.run('undone', () => 1);
+    step.compensate('undone', async () => leak);
+    return step.run('throws', () => fail(new NonRetryableError(text)));
+  },
   async (leak, text, { logger }) => {
     logger.info(text, leak);
     logger.error('it failed', new Error(text), { leak }, new Map([[text, leak]]));
