@@ -9,8 +9,9 @@
 //   G2. Commands under one key execute one after the other; they may well be committed together.
 //   G3. While a batch is on its way, all that becomes ready waits for the next one. So a lone command costs one commit's
 //       time, and ten thousand a second cost some hundred commits.
-//   G4. A command sees the writes of commands before it that are still on their way. If those fail, it fails the check of
-//       its own commit and runs again.
+//   G4. A command sees the writes of commands before it that are still on their way. If those fail, it runs again: at once when it
+//       is still executing, else when the check of its own commit has failed.
+//   G5. What a batch did is taken note of as a whole before any of its commands runs again.
 
 import type { Clock } from '../ports/clock.ts';
 import type { Ids } from '../ports/ids.ts';
@@ -160,6 +161,12 @@ export class GroupCommit {
     const tx = new Transaction(this.#ports, this.#clock.now(), submission.attempt);
     try {
       const result = await submission.command(tx);
+      if (tx.restsOnFailed) {
+        tx.discarded();
+        submission.attempt++;
+        await this.#execute(submission);
+        return;
+      }
       const writeSet = tx.writeSet();
       this.#noteWrites(tx, writeSet);
       this.#ready.push({ submission, tx, writeSet, result });
@@ -207,7 +214,8 @@ export class GroupCommit {
     try {
       this.stats.commits++;
       const results = await this.#store.commit(batch.map(({ writeSet }) => writeSet));
-      for (const [i, ready] of batch.entries()) this.#settle(ready, results[i]);
+      const refused = batch.filter((ready, i) => !this.#settle(ready, results[i]));
+      for (const { submission } of refused) this.#again(submission);
     } catch (error) {
       for (const ready of batch) {
         this.#giveUp(ready);
@@ -226,7 +234,8 @@ export class GroupCommit {
     }
   }
 
-  #settle(ready: Ready, outcome: CommitResult | undefined): void {
+  /** Whether it is committed. */
+  #settle(ready: Ready, outcome: CommitResult | undefined): boolean {
     const { submission, tx, writeSet, result } = ready;
     if (outcome?.ok === true) {
       const { stamps } = outcome;
@@ -239,11 +248,15 @@ export class GroupCommit {
       });
       tx.committed(outcome.positions);
       this.#close(() => submission.resolve(result));
-      return;
+      return true;
     }
     this.stats.conflicts++;
     this.#giveUp(ready);
     for (const { table, key } of outcome?.conflicts ?? []) this.#cache.forget(rowName(table, key));
+    return false;
+  }
+
+  #again(submission: Submission): void {
     if (submission.attempt >= ATTEMPTS_MAX) {
       this.#close(() => submission.reject(new ConflictError(submission.name, submission.attempt)));
       return;

@@ -5,8 +5,12 @@ export interface CachedRow {
   row: Row | null;
   /** Null for a row that is not there. */
   revision: number | null;
-  /** Writes of it that are not committed yet. While there are any, row and revision are what they will leave behind. */
+  /** Writes of it that are not committed yet. While there are any, row and revision are what the last will leave behind. */
   pendingWrites: number;
+  /** Writes of it that failed: who read it when there were fewer may have built on one that did. */
+  failedWrites: number;
+  /** A write failed and none became ready since: row and revision are those of what failed, or was built on it. */
+  isDoomed: boolean;
   /** Length of its payloads. */
   length: number;
 }
@@ -22,8 +26,9 @@ export interface RowCacheLimits {
  * be out of date where other processes write too: every command's commit checks what it read, so that costs a retry and
  * never a wrong result.
  *   C1. A row with pending writes is never evicted.
- *   C2. When a write fails, its row leaves the cache as soon as no other write of it is pending: those that were built on
- *       the failed one fail too, and the next reader asks the store.
+ *   C2. From when a write fails nobody is given what it would have left behind: readers ask the store until another write is ready,
+ *       and a command that read it before is not committed. Else each would build on the next one that is bound to fail, for as
+ *       long as they keep coming.
  *   C3. Beyond rows with pending writes, it holds no more than its limits.
  * Rows go by `rowName`.
  */
@@ -40,15 +45,17 @@ export class RowCache {
   }
 
   get(name: string): CachedRow | undefined {
-    return this.#rows.get(name);
+    const cached = this.#rows.get(name);
+    return cached?.isDoomed === true ? undefined : cached;
   }
 
   /** Takes what was read from the store, unless a pending write knows better. */
   readFromStore(table: Table, name: string, stored: Stored | null): CachedRow {
     const cached = this.#rows.get(name);
-    if (cached !== undefined && cached.pendingWrites > 0) return cached;
-    const row = stored?.row ?? null;
-    const fresh = { row, revision: stored?.revision ?? null, pendingWrites: 0, length: payloadLength(table, row) };
+    const isPending = cached !== undefined && cached.pendingWrites > 0;
+    if (isPending && !cached.isDoomed) return cached;
+    const fresh = cachedRow(table, stored?.row ?? null, stored?.revision ?? null, 0);
+    if (isPending) return fresh; // its place belongs to what is pending, until that is settled
     if (cached !== undefined) this.#remove(name, cached);
     if (stored !== null) this.#keep(name, fresh);
     return fresh;
@@ -56,15 +63,16 @@ export class RowCache {
 
   willWrite(table: Table, name: string, row: Row | null, revision: number | null): void {
     const cached = this.#rows.get(name);
-    const length = payloadLength(table, row);
     if (cached === undefined) {
-      this.#keep(name, { row, revision, pendingWrites: 1, length });
+      this.#keep(name, cachedRow(table, row, revision, 1));
       return;
     }
+    const length = payloadLength(table, row);
     this.#length += length - cached.length;
     cached.row = row;
     cached.revision = revision;
     cached.pendingWrites++;
+    cached.isDoomed = false;
     cached.length = length;
   }
 
@@ -74,7 +82,7 @@ export class RowCache {
     if (cached === undefined) return;
     cached.pendingWrites--;
     if (cached.pendingWrites > 0) return;
-    if (cached.row === null) this.#remove(name, cached);
+    if (cached.row === null || cached.isDoomed) this.#remove(name, cached);
     else if (row !== undefined) cached.row = row;
   }
 
@@ -82,6 +90,8 @@ export class RowCache {
   writeFailed(name: string): void {
     const cached = this.#rows.get(name);
     if (cached === undefined) return;
+    cached.failedWrites++;
+    cached.isDoomed = true;
     cached.pendingWrites--;
     if (cached.pendingWrites === 0) this.#remove(name, cached);
   }
@@ -123,6 +133,15 @@ export class RowCache {
     return false;
   }
 }
+
+const cachedRow = (table: Table, row: Row | null, revision: number | null, pendingWrites: number): CachedRow => ({
+  row,
+  revision,
+  pendingWrites,
+  failedWrites: 0,
+  isDoomed: false,
+  length: payloadLength(table, row),
+});
 
 function payloadLength({ payloads }: Table, row: Row | null): number {
   if (row === null) return 0;

@@ -29,6 +29,8 @@ interface Touched {
   /** The revision it was at; null when it was not there. */
   readonly revision: number | null;
   row: Row | null;
+  /** The cache's, when it was read while a write of it was on its way; and how many had failed by then. */
+  readonly pending: { readonly cached: CachedRow; readonly failedWrites: number } | undefined;
   /** Whether the commit depends on `revision`. False for a row that only came by in a scan. */
   guarded: boolean;
   written: boolean;
@@ -72,9 +74,8 @@ export class Transaction {
       touched.guarded = true;
       return touched.row as R | null; // a row of this table
     }
-    const { revision, row } = this.#cached(name) ?? (await this.#ports.read(table, key, name));
-    this.#touch(table, key, name, revision, row, true);
-    return row as R | null; // a row of this table
+    const cached = this.#cached(name) ?? (await this.#ports.read(table, key, name));
+    return this.#touchCached(table, key, name, cached, true).row as R | null; // a row of this table
   }
 
   /**
@@ -90,8 +91,11 @@ export class Transaction {
       const key = keyOf(scan.table, stored.row);
       const name = rowName(scan.table, key);
       const cached = this.#ports.cache.get(name);
-      const { revision, row } = cached !== undefined && cached.pendingWrites > 0 ? cached : stored;
-      const touched = this.#find(name) ?? this.#touch(scan.table, key, name, revision, row, false);
+      const touched =
+        this.#find(name) ??
+        (cached !== undefined && cached.pendingWrites > 0
+          ? this.#touchCached(scan.table, key, name, cached, false)
+          : this.#touch(scan.table, key, name, stored.revision, stored.row, false));
       if (touched.row !== null) rows.push(touched.row as R); // a row of this table
     }
     return rows;
@@ -152,6 +156,13 @@ export class Transaction {
 
   // For the group commit.
 
+  /** Whether it built on a write that has failed since, so that its commit would be refused. */
+  get restsOnFailed(): boolean {
+    return this.#touched.some(
+      ({ pending }) => pending !== undefined && pending.cached.failedWrites > pending.failedWrites,
+    );
+  }
+
   writeSet(): WriteSet {
     const guards: Guard[] = [];
     const puts: Put[] = [];
@@ -205,13 +216,30 @@ export class Transaction {
     return undefined;
   }
 
-  #touch(table: Table, key: Key, name: string, revision: number | null, row: Row | null, guarded: boolean): Touched {
+  #touchCached(table: Table, key: Key, name: string, cached: CachedRow, guarded: boolean): Touched {
+    const { row, revision, pendingWrites, failedWrites, isDoomed } = cached;
+    // The write may have failed between the answer to the reader and here.
+    const known = isDoomed ? -1 : failedWrites;
+    const pending = pendingWrites === 0 && !isDoomed ? undefined : { cached, failedWrites: known };
+    return this.#touch(table, key, name, revision, row, guarded, pending);
+  }
+
+  #touch(
+    table: Table,
+    key: Key,
+    name: string,
+    revision: number | null,
+    row: Row | null,
+    guarded: boolean,
+    pending?: Touched['pending'],
+  ): Touched {
     const touched: Touched = {
       table,
       key,
       name,
       revision,
       row,
+      pending,
       guarded,
       written: false,
       replaced: false,
