@@ -233,9 +233,11 @@ export class Engine {
         if (session === null || session === undefined || session.row.expired) return undefined;
         return { table: sessions, key: [sessionId], expected: session.revision };
       },
-      claimed: (run) => {
-        this.#commit.writtenElsewhere(runs, run);
-        if (run.deadlineAt !== null) this.#dueAt('deadlines', run.id, run.deadlineAt);
+      claim: async (claim) => {
+        const claimed = await this.#commit.claim(claim);
+        for (const { row } of claimed ?? [])
+          if (row.deadlineAt !== null) this.#dueAt('deadlines', row.id, row.deadlineAt);
+        return claimed;
       },
       giveBack: ({ id, fence, leaseSession }) =>
         this.#sessions.release(id, fence, leaseSession ?? '', { reason: 'returned' }),

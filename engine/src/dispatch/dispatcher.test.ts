@@ -23,7 +23,7 @@ test('room that was reserved on a session which is given up is there again when 
     timeoutMs: async () => 1_000,
     secrets: () => undefined,
     sessionGuard: async () => undefined,
-    claimed: () => {},
+    claim: async () => [],
     cannotUndo: async () => {},
     giveBack: async ({ id }) => void returned.push(id),
   });

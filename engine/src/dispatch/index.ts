@@ -17,7 +17,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Ids } from '../ports/ids.ts';
 import type { Logger } from '../ports/logger.ts';
 import { loadAssignment } from '../queries/assignment.ts';
-import type { Guard, Store } from '../store/port.ts';
+import type { Claim, Guard, Store, Stored } from '../store/port.ts';
 import { type RunRow, runs } from '../store/tables.ts';
 import type { WorkerChannel } from './channel.ts';
 import { type KeptExecution, KeptExecutions } from './kept-executions.ts';
@@ -35,8 +35,8 @@ export interface DispatcherOptions {
   readonly sessionGuard: (sessionId: string) => Promise<Guard | undefined>;
   /** The secrets that a run's function declares; undefined when it declares none. */
   readonly secrets: (run: RunRow) => Promise<Assignment['secrets']> | undefined;
-  /** A run was claimed past the group commit. */
-  readonly claimed: (run: RunRow) => void;
+  /** Leases runs that wait in the store. Null when the session has expired, or its row changed this moment. */
+  readonly claim: (claim: Omit<Claim<RunRow>, 'revision'>) => Promise<Stored<RunRow>[] | null>;
   /** Hands a lease back that could not be delivered. */
   readonly giveBack: (run: RunRow) => Promise<void>;
   /** A run is to be undone, and was leased to a worker whose contract cannot tell it so. */
@@ -345,7 +345,7 @@ export class Dispatcher {
   }
 
   async #claimFor(channel: WorkerChannel, queue: QueueName, limit: number): Promise<RunRow[] | 'refused'> {
-    const { store, clock, ids, timeoutMs, claimed, sessionGuard } = this.#options;
+    const { clock, ids, timeoutMs, claim, sessionGuard } = this.#options;
     const timeout = await timeoutMs(queue);
     const guard = await sessionGuard(channel.sessionId);
     if (guard === undefined) {
@@ -353,7 +353,7 @@ export class Dispatcher {
       return 'refused';
     }
     const now = clock.now();
-    const found = await store.claim({
+    const found = await claim({
       guards: [guard],
       table: runs,
       index: 'byReady',
@@ -373,7 +373,6 @@ export class Dispatcher {
       increment: ['fence'],
     });
     if (found === null) return 'refused';
-    for (const { row } of found) claimed(row);
     return found.map(({ row }) => row).sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 }

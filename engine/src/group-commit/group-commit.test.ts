@@ -1,10 +1,15 @@
-import { beforeEach, describe, expect, test } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createIds } from '../ports/ids.ts';
 import { VirtualClock } from '../ports/virtual-clock.ts';
-import { type Item, item, items } from '../store/conformance/schema.ts';
+import { type Item, item, items, schema } from '../store/conformance/schema.ts';
 import { insert, writeSet } from '../store/conformance/write-sets.ts';
 import { MemoryStore } from '../store/memory/index.ts';
 import type { Store } from '../store/port.ts';
+import { SqliteStore } from '../store/sqlite/index.ts';
+import { migrationOf } from '../store/sqlite/migrations.ts';
 import { type Command, GroupCommit } from './index.ts';
 
 /** Adds a letter to x's owner. */
@@ -75,5 +80,74 @@ describe('group commit beside others on one store', () => {
     expect(seen[0]).toBe('a');
     expect(await lettersOf(store)).toBe('abo');
     expect(commit.stats.conflicts).toBe(1);
+  });
+});
+
+describe.each(['memory', 'memory, shared', 'sqlite'])('group commit on %s', (name) => {
+  let directory: string;
+  let store: Store;
+  let commit: GroupCommit;
+
+  beforeEach(async () => {
+    directory = mkdtempSync(join(tmpdir(), 'ironflow-group-commit-'));
+    store =
+      name === 'sqlite'
+        ? new SqliteStore({ directory, migrations: [migrationOf(schema)] })
+        : new MemoryStore({ exclusive: name === 'memory' });
+    await store.migrate();
+    commit = new GroupCommit({ store, clock: new VirtualClock(), ids: createIds() });
+    await commit.run('insert', undefined, async (tx) =>
+      tx.insert(items, item('x', { owner: '', readyAt: 1, turn: 0 })),
+    );
+  });
+  afterEach(async () => {
+    await store.close();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  test('a claim between two commands that build on each other loses nothing, and neither do they', async () => {
+    const second = Promise.withResolvers<void>();
+    const done = [
+      commit.run('first', 'x', addLetter('a')),
+      commit.run(
+        'second',
+        'x',
+        addLetter('b', () => second.resolve()),
+      ),
+    ];
+    // The second has what the first will leave behind; neither is committed.
+    await second.promise;
+    const claimed = await commit.claim({
+      table: items,
+      index: 'byReady',
+      limit: 1,
+      set: { readyAt: null },
+      increment: ['turn'],
+    });
+    expect(claimed?.map(({ row }) => row.owner)).toEqual(['']);
+    await Promise.all(done);
+    expect(await lettersOf(store)).toBe('ab');
+    expect((await store.get(items, [['x']]))[0]?.row).toMatchObject({ readyAt: null, turn: 1 });
+  });
+
+  test('a command that built on a refused one does not take what another wrote instead for that', async () => {
+    // a and b go on from the same row; c from what b would leave behind. a is committed, so b cannot be, and c must not be.
+    const [bRead, aDone] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const a = commit.run(
+      'a',
+      'a',
+      addLetter('a', () => bRead.promise.then(() => aDone.resolve())),
+    );
+    const b = commit.run(
+      'b',
+      'b',
+      addLetter('b', async () => {
+        bRead.resolve();
+        await aDone.promise;
+      }),
+    );
+    const c = commit.run('c', 'b', addLetter('c'));
+    await Promise.all([a, b, c]);
+    expect(await lettersOf(store)).toBe('abc');
   });
 });

@@ -15,7 +15,7 @@
 
 import type { Clock } from '../ports/clock.ts';
 import type { Ids } from '../ports/ids.ts';
-import type { CommitResult, Store, WriteSet } from '../store/port.ts';
+import type { Claim, CommitResult, Store, Stored, WriteSet } from '../store/port.ts';
 import { countedRevisions, drawnRevisions } from '../store/revisions.ts';
 import { type Key, keyOf, type Row, rowName, type Table } from '../store/table.ts';
 import { ConflictError } from './errors.ts';
@@ -96,7 +96,7 @@ export class GroupCommit {
       store,
       cache: this.#cache,
       ids,
-      revisions: store.exclusive ? countedRevisions() : drawnRevisions(() => ids.number()),
+      revisions: store.exclusive ? countedRevisions(ids.number()) : drawnRevisions(() => ids.number()),
       read: (table, key, name) => this.#read(table, key, name),
       settled: (table) => this.#settledWrites(table),
     };
@@ -128,9 +128,12 @@ export class GroupCommit {
     if (this.#open > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
-  /** Takes note of a row that was written past the group commit, by a claim. */
-  writtenElsewhere(table: Table, row: Row): void {
-    this.#cache.forget(rowName(table, keyOf(table, row)));
+  /** Claims rows of the store, in a commit of its own. Commands that are on their way with an earlier state of them run again. */
+  async claim<R extends Row>(claim: Omit<Claim<R>, 'revision'>): Promise<Stored<R>[] | null> {
+    const { table } = claim;
+    const claimed = await this.#store.claim({ ...claim, revision: this.#ports.revisions.next() });
+    for (const { row } of claimed ?? []) this.#cache.forget(rowName(table, keyOf(table, row)));
+    return claimed;
   }
 
   #enqueue(submission: Submission): void {

@@ -120,7 +120,7 @@ export class Transaction {
     touched.stamp = stamp;
     if (touched.written && touched.revision !== null) {
       touched.replaced = true;
-      touched.nextRevision = this.#ports.revisions.next(null, this.now);
+      touched.nextRevision = this.#ports.revisions.next();
     }
     this.#write(touched, row);
   }
@@ -253,7 +253,7 @@ export class Transaction {
   #write(touched: Touched, row: Row | null): void {
     if (!touched.written) {
       touched.written = true;
-      touched.nextRevision = this.#ports.revisions.next(touched.revision, this.now);
+      touched.nextRevision = this.#ports.revisions.next();
     }
     touched.row = row;
   }

@@ -31,12 +31,12 @@ export async function moveStore(
       { code: 'MOVE_REFUSED', details: { table: table.name } },
     );
   }
-  const revisions = countedRevisions();
+  const revisions = countedRevisions(0);
   const moved: MovedTable[] = [];
   for (const table of tables) {
     let rows = 0;
     for await (const page of pages(from, table)) {
-      await insert(to, table, page, () => revisions.next(null, 1));
+      await insert(to, table, page, () => revisions.next());
       rows += page.length;
       told(table.name, rows);
     }

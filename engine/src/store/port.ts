@@ -87,6 +87,8 @@ export interface Claim<R extends Row = Row> extends Scan<R> {
   readonly fill?: Readonly<Record<string, Value>>;
   /** Integer columns to raise by one. */
   readonly increment: readonly string[];
+  /** The revision they get, all the same one: as with a put, the writer chooses it, and never one that it gave before. */
+  readonly revision: number;
   /** Rows that must be at their expected revision, or nothing is claimed. */
   readonly guards?: readonly Guard[];
 }

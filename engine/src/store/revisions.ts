@@ -1,28 +1,22 @@
 /**
- * The revisions that a writer gives to rows. Nobody may take a row for another one that was written since, under the same key:
- *   - Who writes alone counts: an update raises a row's revision by one, and the first revisions of inserted rows only grow
- *     (milliseconds times a thousand, or one more than the last), so that a row which is deleted and inserted again does not come
- *     back with a revision that an old reader still holds.
- *   - Where others write too, each number is drawn by chance from 2^52: two writers that both go on from the same revision must not
- *     name what they make of it the same, or the next write of one would take the other's row for its own.
+ * The revisions that a writer gives to rows, by puts and by claims. Nobody may take a row for another one that was under the same
+ * key: what a command wrote and could not commit, others may have built on before they knew, and their commits fail only if no
+ * other row ever bears its revision. So each number is given once:
+ *   - Who writes alone counts, from a start drawn by chance from 2^52: the rows hold numbers of processes before it, and its clock
+ *     may be behind theirs.
+ *   - Where others write too, each number is drawn: two writers that both go on from the same revision must not name what they
+ *     make of it the same.
  */
 export interface Revisions {
-  /** @param before - The revision the row has now; null to insert. */
-  next(before: number | null, now: number): number;
+  next(): number;
 }
 
-export function countedRevisions(): Revisions {
-  let last = 0;
-  return {
-    next(before, now) {
-      if (before !== null) return before + 1;
-      last = Math.max(last + 1, now * 1_000);
-      return last;
-    },
-  };
+export function countedRevisions(start: number): Revisions {
+  let last = start;
+  return { next: () => ++last };
 }
 
 /** @param number - A random whole number of 52 bits. */
 export function drawnRevisions(number: () => number): Revisions {
-  return { next: () => number() };
+  return { next: number };
 }

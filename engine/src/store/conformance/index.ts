@@ -285,7 +285,7 @@ export function describeStore(name: string, open: () => Promise<StoreHarness>): 
     });
 
     describe('claim', () => {
-      const claim = async (owner: string, limit: number, guards: readonly Guard[] = []) => {
+      const claim = async (owner: string, limit: number, guards: readonly Guard[] = [], revision = 20) => {
         const rows = await store.claim({
           table: items,
           index: 'byReady',
@@ -294,6 +294,7 @@ export function describeStore(name: string, open: () => Promise<StoreHarness>): 
           set: { readyAt: null, owner },
           fill: { label: 'first' },
           increment: ['turn'],
+          revision,
           guards,
         });
         return rows ?? 'refused';
@@ -320,18 +321,19 @@ export function describeStore(name: string, open: () => Promise<StoreHarness>): 
         ]);
       });
 
-      test('takes ready rows in order, once each, and raises their counters and revisions', async () => {
+      test('takes ready rows in order, once each, and raises their counters and gives them the revision it was told', async () => {
         const rows = [5, 1, 200, 3].map((readyAt, i) => insert(item(`i${i}`, { readyAt, turn: i }), 10));
         await commit({ puts: rows });
         const first = await claimed('me', 2);
         expect(first.map(({ row, revision }) => [row.id, row.turn, row.owner, row.readyAt, revision]).sort()).toEqual([
-          ['i1', 2, 'me', null, 11],
-          ['i3', 4, 'me', null, 11],
+          ['i1', 2, 'me', null, 20],
+          ['i3', 4, 'me', null, 20],
         ]);
         expect((await claimed('other', 9)).map(({ row }) => row.id)).toEqual(['i0']);
         expect(await claimed('other', 9)).toEqual([]);
         expect((await commit({ puts: [update(item('i1'), 10)] }))?.ok).toBe(false);
-        expect((await commit({ puts: [update(item('i1'), 11)] }))?.ok).toBe(true);
+        expect((await commit({ puts: [update(item('i1'), 11)] }))?.ok).toBe(false);
+        expect((await commit({ puts: [update(item('i1'), 20)] }))?.ok).toBe(true);
       });
 
       test('by several claimants at once gives no row twice', async () => {
@@ -345,6 +347,7 @@ export function describeStore(name: string, open: () => Promise<StoreHarness>): 
               limit: 5,
               set: { readyAt: null, owner: `o${i}` },
               increment: ['turn'],
+              revision: 100 + i,
             }),
           ),
         );

@@ -96,8 +96,8 @@ const scan: fc.Arbitrary<Scan> = fc.oneof(
   scanOf({ index: 'byLabel', prefix: ['b'] }, key(id)),
 );
 
-const claim = fc.record({ limit, to: small, owner: id }).map(
-  ({ limit, to, owner }): Claim => ({
+const claim = fc.record({ limit, to: small, owner: id, revision }).map(
+  ({ limit, to, owner, revision }): Claim => ({
     table: items,
     index: 'byReady',
     to: [to],
@@ -105,6 +105,7 @@ const claim = fc.record({ limit, to: small, owner: id }).map(
     set: { readyAt: null, owner },
     fill: { body: '1' },
     increment: ['turn'],
+    revision,
   }),
 );
 

@@ -145,7 +145,7 @@ export class MemoryStore implements Store {
       const raised = Object.fromEntries(claim.increment.map((column) => [column, Number(entry.row[column]) + 1]));
       const filled = Object.entries(claim.fill ?? {}).filter(([column]) => (entry.row[column] ?? null) === null);
       const row = { ...entry.row, ...claim.set, ...Object.fromEntries(filled), ...raised };
-      table.replace(entry, row, entry.revision + 1);
+      table.replace(entry, row, claim.revision);
       return stored<R>(entry);
     });
   }

@@ -123,8 +123,8 @@ export class PostgresStore implements Store {
   }
 
   async claim<R extends Row>(claim: Claim<R>): Promise<Stored<R>[] | null> {
-    const { set, fill = {}, guards = [] } = claim;
-    const values = [...Object.values(set), ...Object.values(fill)].map(parameterFrom);
+    const { set, fill = {}, guards = [], revision } = claim;
+    const values = [...Object.values(set), ...Object.values(fill), revision].map(parameterFrom);
     const statement = this.#statements.claim(claim);
     const take = (connection: Connection) => connection.query(statement, [...values, ...rangeValues(claim)]);
     const answer =

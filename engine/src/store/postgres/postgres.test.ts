@@ -149,7 +149,7 @@ describe('several engines', () => {
       expect((await store.get(items, [['x']]))[0]?.row.id).toBe('x');
       const [result] = await store.commit([writeSet({ puts: [insert(item(`x${i}`))] })]);
       expect(result?.ok).toBe(true);
-      expect(await store.claim({ table: items, limit: 1, set: {}, increment: ['turn'] })).toHaveLength(1);
+      expect(await store.claim({ table: items, limit: 1, set: {}, increment: ['turn'], revision: 2 })).toHaveLength(1);
     }
     await store.close();
   });

@@ -148,7 +148,7 @@ export class Sql {
     return `SELECT count(*) FROM (SELECT 1 ${this.#range(scan, 1)}) AS found`;
   }
 
-  /** Parameters: the values of `set`, those of `fill`, then those of the range. */
+  /** Parameters: the values of `set`, those of `fill`, the revision, then those of the range. */
   claim(claim: Claim): string {
     const { table } = claim;
     const set = Object.keys(claim.set);
@@ -158,9 +158,9 @@ export class Sql {
       ...set.map((name, i) => `${quoted(name)} = ${value(name, i)}`),
       ...fill.map((name, i) => `${quoted(name)} = coalesce(r.${quoted(name)}, ${value(name, set.length + i)})`),
       ...claim.increment.map((name) => `${quoted(name)} = r.${quoted(name)} + 1`),
-      '"revision" = r."revision" + 1',
+      `"revision" = $${set.length + fill.length + 1}::bigint`,
     ];
-    const range = this.#range(claim, set.length + fill.length + 1);
+    const range = this.#range(claim, set.length + fill.length + 2);
     const match = table.key.map((name) => `r.${quoted(name)} = picked.${quoted(name)}`).join(' AND ');
     // MATERIALIZED: rows are picked once, whatever the join does.
     return (

@@ -99,16 +99,16 @@ export class SqliteStore implements Store {
 
   async claim<R extends Row>(claim: Claim<R>): Promise<Stored<R>[] | null> {
     const { booleans, revisions } = this.#prepared.of(claim.table);
-    const { set, fill = {}, guards = [] } = claim;
+    const { set, fill = {}, guards = [], revision } = claim;
     // The rows of this process's own tables cannot change between here and the claim: both are one synchronous stretch.
     if (guards.some((guard) => !this.#holds(guard))) return null;
     const rows = this.#guarded(() =>
       this.#prepared
         .claim(claim)
-        .all(...sqlValues(Object.values(set)), ...sqlValues(Object.values(fill)), ...rangeValues(claim)),
+        .all(...sqlValues(Object.values(set)), ...sqlValues(Object.values(fill)), revision, ...rangeValues(claim)),
     );
     const claimed = rows.map((row) => storedFrom<R>(row as SqlRow, booleans));
-    for (const { row, revision } of claimed) revisions.noteRow(row, revision);
+    for (const { row } of claimed) revisions.noteRow(row, revision);
     return claimed;
   }
 

@@ -76,14 +76,14 @@ export function countSql(scan: Scan): string {
   return `SELECT count(*) AS "count" FROM (SELECT 1 ${rangeSql(scan)})`;
 }
 
-/** Parameters: the values of `set`, those of `fill`, then those of the range. */
+/** Parameters: the values of `set`, those of `fill`, the revision, then those of the range. */
 export function claimSql(claim: Claim): string {
   const { table } = claim;
   const assignments = [
     ...Object.keys(claim.set).map((name) => `${quoted(name)} = ?`),
     ...Object.keys(claim.fill ?? {}).map((name) => `${quoted(name)} = coalesce(${quoted(name)}, ?)`),
     ...claim.increment.map((name) => `${quoted(name)} = ${quoted(name)} + 1`),
-    '"revision" = "revision" + 1',
+    '"revision" = ?',
   ];
   const key = table.key.length === 1 ? list(table.key) : `(${list(table.key)})`;
   return `UPDATE ${quoted(table.name)} SET ${assignments.join(', ')} WHERE ${key} IN (SELECT ${list(table.key)} ${rangeSql(claim)}) RETURNING ${selected(table)}`;

@@ -67,7 +67,14 @@ test('sqlite goes by what is there after a write was rolled back, and after a cl
   const results = await store.commit([writeSet({ puts: [update, missing] }), writeSet({ guards })]);
   expect(results.map(({ ok }) => ok)).toEqual([false, true]);
 
-  const claim = { table: items, index: 'byReady', limit: 1, set: { owner: 'me' }, increment: ['turn'] } as const;
+  const claim = {
+    table: items,
+    index: 'byReady',
+    limit: 1,
+    set: { owner: 'me' },
+    increment: ['turn'],
+    revision: 20,
+  } as const;
   expect(await store.claim(claim)).toHaveLength(1);
   const [outdated] = await store.commit([writeSet({ guards })]);
   expect(outdated?.ok).toBe(false);
