@@ -6,10 +6,12 @@ import { createIds } from '../ports/ids.ts';
 import { VirtualClock } from '../ports/virtual-clock.ts';
 import { type Item, item, items, schema } from '../store/conformance/schema.ts';
 import { insert, writeSet } from '../store/conformance/write-sets.ts';
+import { StoreUnavailableError } from '../store/errors.ts';
 import { MemoryStore } from '../store/memory/index.ts';
-import type { Store } from '../store/port.ts';
+import type { Claim, Store, Stored } from '../store/port.ts';
 import { SqliteStore } from '../store/sqlite/index.ts';
 import { migrationOf } from '../store/sqlite/migrations.ts';
+import type { Row } from '../store/table.ts';
 import { type Command, GroupCommit } from './index.ts';
 
 /** Adds a letter to x's owner. */
@@ -149,5 +151,48 @@ describe.each(['memory', 'memory, shared', 'sqlite'])('group commit on %s', (nam
     const c = commit.run('c', 'b', addLetter('c'));
     await Promise.all([a, b, c]);
     expect(await lettersOf(store)).toBe('abc');
+  });
+});
+
+/** Its next claim takes place, and the answer is lost. */
+class FailingStore extends MemoryStore {
+  fails: 'claim after' | undefined;
+
+  override async claim<R extends Row>(claim: Claim<R>): Promise<Stored<R>[] | null> {
+    const claimed = await super.claim(claim);
+    if (this.#failsNow('claim after')) throw new StoreUnavailableError('the answer was lost');
+    return claimed;
+  }
+
+  #failsNow(how: FailingStore['fails']): boolean {
+    if (this.fails !== how) return false;
+    this.fails = undefined;
+    return true;
+  }
+}
+
+describe('a refusal', () => {
+  class TakenError extends Error {}
+  let store: FailingStore;
+  let commit: GroupCommit;
+  const open = async (exclusive: boolean) => {
+    store = new FailingStore({ exclusive });
+    commit = new GroupCommit({ store, clock: new VirtualClock(), ids: createIds() });
+    await commit.run('insert', undefined, async (tx) => tx.insert(items, item('x', { owner: '', readyAt: 1 })));
+  };
+
+  describe.each([true, false])('where the store is exclusive: %s', (exclusive) => {
+    beforeEach(() => open(exclusive));
+
+    test('does not rest on a row that a claim may have changed, its answer being lost', async () => {
+      const beReady: Command<void> = async (tx) => {
+        if ((await tx.get(items, ['x']))?.readyAt !== null) throw new TakenError('it is ready');
+      };
+      await expect(commit.run('look', 'x', beReady)).rejects.toThrow('it is ready');
+      store.fails = 'claim after';
+      const claim = { table: items, index: 'byReady', limit: 1, set: { readyAt: null }, increment: [] };
+      await expect(commit.claim(claim)).rejects.toThrow(StoreUnavailableError);
+      await commit.run('look', 'x', beReady);
+    });
   });
 });

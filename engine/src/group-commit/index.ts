@@ -131,7 +131,10 @@ export class GroupCommit {
   /** Claims rows of the store, in a commit of its own. Commands that are on their way with an earlier state of them run again. */
   async claim<R extends Row>(claim: Omit<Claim<R>, 'revision'>): Promise<Stored<R>[] | null> {
     const { table } = claim;
-    const claimed = await this.#store.claim({ ...claim, revision: this.#ports.revisions.next() });
+    const claimed = await this.#store.claim({ ...claim, revision: this.#ports.revisions.next() }).catch((error) => {
+      this.#cache.forgetAll(table); // nobody knows which rows it has changed
+      throw error;
+    });
     for (const { row } of claimed ?? []) this.#cache.forget(rowName(table, keyOf(table, row)));
     return claimed;
   }

@@ -102,6 +102,14 @@ export class RowCache {
     if (cached?.pendingWrites === 0) this.#remove(name, cached);
   }
 
+  /** Drops the rows of a table: any may be out of date. */
+  forgetAll(table: Table): void {
+    const prefix = `${table.name} `; // as in `rowName`
+    for (const [name, cached] of this.#rows) {
+      if (cached.pendingWrites === 0 && name.startsWith(prefix)) this.#remove(name, cached);
+    }
+  }
+
   #keep(name: string, row: CachedRow): void {
     const { rowsMax, payloadLengthMax } = this.#limits;
     while (this.#rows.size >= rowsMax || this.#length + row.length > payloadLengthMax) if (!this.#evictOldest()) break;
