@@ -5,10 +5,10 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createIds } from '../ports/ids.ts';
 import { VirtualClock } from '../ports/virtual-clock.ts';
 import { type Item, item, items, schema } from '../store/conformance/schema.ts';
-import { insert, writeSet } from '../store/conformance/write-sets.ts';
+import { insert, update, writeSet } from '../store/conformance/write-sets.ts';
 import { StoreUnavailableError } from '../store/errors.ts';
 import { MemoryStore } from '../store/memory/index.ts';
-import type { Claim, Store, Stored } from '../store/port.ts';
+import type { Claim, CommitResult, Store, Stored, WriteSet } from '../store/port.ts';
 import { SqliteStore } from '../store/sqlite/index.ts';
 import { migrationOf } from '../store/sqlite/migrations.ts';
 import type { Row } from '../store/table.ts';
@@ -154,9 +154,14 @@ describe.each(['memory', 'memory, shared', 'sqlite'])('group commit on %s', (nam
   });
 });
 
-/** Its next claim takes place, and the answer is lost. */
+/** Its next commit, or claim, does not take place, or does and its answer is lost. */
 class FailingStore extends MemoryStore {
-  fails: 'claim after' | undefined;
+  fails: 'commit before' | 'claim after' | undefined;
+
+  override async commit(writeSets: readonly WriteSet[]): Promise<CommitResult[]> {
+    if (this.#failsNow('commit before')) throw new StoreUnavailableError('unreachable');
+    return super.commit(writeSets);
+  }
 
   override async claim<R extends Row>(claim: Claim<R>): Promise<Stored<R>[] | null> {
     const claimed = await super.claim(claim);
@@ -175,6 +180,14 @@ describe('a refusal', () => {
   class TakenError extends Error {}
   let store: FailingStore;
   let commit: GroupCommit;
+  const take =
+    (letter: string): Command<string> =>
+    async (tx) => {
+      const x = await tx.get(items, ['x']);
+      if (x === null || x.owner !== '') throw new TakenError(`it is ${x?.owner}’s`);
+      tx.update(items, { ...x, owner: letter });
+      return letter;
+    };
   const open = async (exclusive: boolean) => {
     store = new FailingStore({ exclusive });
     commit = new GroupCommit({ store, clock: new VirtualClock(), ids: createIds() });
@@ -183,6 +196,24 @@ describe('a refusal', () => {
 
   describe.each([true, false])('where the store is exclusive: %s', (exclusive) => {
     beforeEach(() => open(exclusive));
+
+    test('is not answered when what it rests on may not have been committed', async () => {
+      store.fails = 'commit before';
+      const answers = await Promise.allSettled([commit.run('a', 'x', take('a')), commit.run('b', 'x', take('b'))]);
+      expect(answers.map((answer) => answer.status === 'rejected' && answer.reason)).toEqual([
+        expect.any(StoreUnavailableError),
+        expect.any(StoreUnavailableError),
+      ]);
+      await expect(commit.run('b', 'x', take('b'))).resolves.toBe('b');
+    });
+
+    test('is answered once what it rests on is durable', async () => {
+      const answered: string[] = [];
+      const first = commit.run('a', 'x', take('a')).then(() => answered.push('a'));
+      const second = commit.run('b', 'x', take('b')).catch((error) => answered.push(error.message));
+      await Promise.all([first, second]);
+      expect(answered).toEqual(['a', 'it is a’s']);
+    });
 
     test('does not rest on a row that a claim may have changed, its answer being lost', async () => {
       const beReady: Command<void> = async (tx) => {
@@ -194,5 +225,21 @@ describe('a refusal', () => {
       await expect(commit.claim(claim)).rejects.toThrow(StoreUnavailableError);
       await commit.run('look', 'x', beReady);
     });
+  });
+
+  test('that rests on a write which another process’s wins over is none', async () => {
+    await open(false);
+    const [x] = await store.get(items, [['x']]);
+    const refused = Promise.withResolvers<void>();
+    const both = [
+      commit.run('a', 'x', take('a')),
+      commit.run('b', 'x', (tx) => take('b')(tx).finally(() => refused.resolve())),
+    ];
+    await refused.promise;
+    // a is on its way and b has been refused because of it: another process takes it from both.
+    await store.commit([writeSet({ puts: [update(item('x', { owner: 'o' }), x?.revision ?? 0)] })]);
+    const answers = await Promise.allSettled(both);
+    const messages = answers.map((answer) => answer.status === 'rejected' && (answer.reason as Error).message);
+    expect(messages).toEqual(['it is o’s', 'it is o’s']);
   });
 });

@@ -5,7 +5,8 @@
 //       ▲           (one batch at a time)      │ conflict
 //       └──────────────────────────────────────┘
 //
-//   G1. A caller is answered, and its effects run, only after its writes are durable.
+//   G1. A caller is answered, and its effects run, only after its writes are durable, and so are those of others that it went by:
+//       also when it is refused.
 //   G2. Commands under one key execute one after the other; they may well be committed together.
 //   G3. While a batch is on its way, all that becomes ready waits for the next one. So a lone command costs one commit's
 //       time, and ten thousand a second cost some hundred commits.
@@ -48,7 +49,8 @@ interface Ready {
   readonly submission: Submission;
   readonly tx: Transaction;
   readonly writeSet: WriteSet;
-  readonly result: unknown;
+  /** What it is to be told once `writeSet` is durable. */
+  readonly answer: () => void;
 }
 
 interface Submission {
@@ -167,26 +169,34 @@ export class GroupCommit {
     const tx = new Transaction(this.#ports, this.#clock.now(), submission.attempt);
     try {
       const result = await submission.command(tx);
-      if (tx.restsOnFailed) {
-        tx.discarded();
-        submission.attempt++;
-        await this.#execute(submission);
-        return;
-      }
-      const writeSet = tx.writeSet();
-      this.#noteWrites(tx, writeSet);
-      this.#ready.push({ submission, tx, writeSet, result });
-      this.#scheduleFlush();
+      if (tx.restsOnFailed) await this.#executeAgain(submission, tx);
+      else this.#commitSoon(submission, tx, () => submission.resolve(result));
     } catch (error) {
-      tx.discarded();
       // What it refused may have changed meanwhile, and no commit would tell.
-      if (tx.mayBeOutdated) {
-        submission.attempt++;
-        await this.#execute(submission);
-        return;
+      if (tx.mayBeOutdated || tx.restsOnFailed) await this.#executeAgain(submission, tx);
+      else {
+        tx.discarded();
+        const answer = () => submission.reject(error);
+        // By G1 a refusal because of what others are about to write is one when they have written it.
+        if (tx.restsOnPending) {
+          tx.dropWrites();
+          this.#commitSoon(submission, tx, answer);
+        } else this.#close(answer);
       }
-      this.#close(() => submission.reject(error));
     }
+  }
+
+  #executeAgain(submission: Submission, tx: Transaction): Promise<void> {
+    tx.discarded();
+    submission.attempt++;
+    return this.#execute(submission);
+  }
+
+  #commitSoon(submission: Submission, tx: Transaction, answer: () => void): void {
+    const writeSet = tx.writeSet();
+    this.#noteWrites(tx, writeSet);
+    this.#ready.push({ submission, tx, writeSet, answer });
+    this.#scheduleFlush();
   }
 
   #noteWrites(tx: Transaction, { appends }: WriteSet): void {
@@ -242,7 +252,7 @@ export class GroupCommit {
 
   /** Whether it is committed. */
   #settle(ready: Ready, outcome: CommitResult | undefined): boolean {
-    const { submission, tx, writeSet, result } = ready;
+    const { tx, writeSet, answer } = ready;
     if (outcome?.ok === true) {
       const { stamps } = outcome;
       let put = 0;
@@ -253,7 +263,7 @@ export class GroupCommit {
         this.#cache.written(name, stamp && stamped !== undefined ? { ...row, [stamp.column]: stamped } : undefined);
       });
       tx.committed(outcome.positions);
-      this.#close(() => submission.resolve(result));
+      this.#close(answer);
       return true;
     }
     this.stats.conflicts++;

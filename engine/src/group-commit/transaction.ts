@@ -163,6 +163,21 @@ export class Transaction {
     );
   }
 
+  /** Whether it went by a write that is not durable yet. */
+  get restsOnPending(): boolean {
+    return this.#touched.some(({ pending }) => pending !== undefined && pending.cached.pendingWrites > 0);
+  }
+
+  /** From here on it writes nothing, and is committed only if all that it went by is as it was. */
+  dropWrites(): void {
+    for (const touched of this.#touched) {
+      touched.guarded ||= touched.written || touched.pending !== undefined;
+      touched.written = false;
+    }
+    this.#appends.length = 0;
+    this.#afterCommit.length = 0;
+  }
+
   writeSet(): WriteSet {
     const guards: Guard[] = [];
     const puts: Put[] = [];
@@ -196,8 +211,9 @@ export class Transaction {
     for (const effect of this.#afterCommit) effect(positions);
   }
 
+  /** Once; again, it does nothing. */
   discarded(): void {
-    for (const undo of this.#onDiscard) undo();
+    for (const undo of this.#onDiscard.splice(0)) undo();
   }
 
   /** What the cache has of a row, if that may be gone by. */
