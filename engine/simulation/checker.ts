@@ -244,6 +244,7 @@ export class Checker {
     );
     if (row.fence > 0 && !kept) this.#violated('each start of a body is an attempt on record', `${stepId}, dropped`);
     this.#starts.dropped(stepId);
+    if (row.kind === 'publish') this.#topics.dropped();
   }
 
   #waitStored(before: WaitRow | undefined, row: WaitRow, writeSet: WriteSet): void {
