@@ -70,6 +70,7 @@ export const plantedBugs: readonly BugDescription[] = [
     name: 'a store forgets that a run is to be undone',
     promise: 7,
     caughtAs: [
+      'a wait leaves with its outcome',
       'compensations run only after a terminal failure or an asked-for cancel',
       'what can be undone is undone',
     ],
