@@ -60,6 +60,14 @@ test('branches keep their types and their order', async () => {
 });
 
 test('waits and calls say what they return', async () => {
+  const outcome = await step.waitForAny('w', { paid: { event: 'a' }, cancelled: { event: 'b' }, timeout: '1d' });
+  expectTypeOf(outcome.which).toEqualTypeOf<'paid' | 'cancelled'>();
+  expectTypeOf((await step.waitForAny({ yes: { event: 'y' } })).which).toEqualTypeOf<'yes'>();
+  expectTypeOf(await step.publish('topic', { n: 1 })).toEqualTypeOf<{
+    readonly eventId: string;
+    readonly sequence: number;
+  }>();
+  expectTypeOf(step.compensate('a', () => 1)).toEqualTypeOf<void>();
   expectTypeOf(await step.waitForEvent<{ by: string }>('w', { event: 'e' })).toEqualTypeOf<
     IronflowEvent<{ by: string }>
   >();

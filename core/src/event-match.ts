@@ -17,6 +17,13 @@ export interface EventMatch {
 const EQUALS_LITERAL =
   /^\s*([^=!<>]+?)\s*===?\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|-?\d+(?:\.\d+)?|true|false|null)\s*$/;
 
+/** Whether a `match` is more than a path or a comparison with a literal: an expression. */
+export function isMatchExpression(match: string): boolean {
+  const comparison = EQUALS_LITERAL.exec(match);
+  if (comparison !== null) return /[()&|?+*/%,{]/.test(comparison[1] ?? '');
+  return /[=<>!&|()?+*/%,{]|\sin\s/.test(match);
+}
+
 /**
  * Reads the `match` of a wait against the event that started the run.
  * A path (`data.requestId`) asks for equality with the run's own event; `data.runId == "r1"` asks for the literal.
@@ -26,7 +33,7 @@ export function resolveEventMatch(match: string, runEvent: unknown): EventMatch 
   const comparison = EQUALS_LITERAL.exec(match);
   if (comparison?.[1] !== undefined && comparison[2] !== undefined) {
     const keys = parseEventPath(comparison[1]);
-    return { path: pathText(keys), keys, value: literal(comparison[2]) };
+    return { path: eventPathText(keys), keys, value: literal(comparison[2]) };
   }
   if (/[=<>!&|()]/.test(match)) {
     throw new ValidationError(
@@ -41,7 +48,7 @@ export function resolveEventMatch(match: string, runEvent: unknown): EventMatch 
         'Put the value into the starting event, or compare with a literal: data.requestId == "r1".',
     );
   }
-  return { path: pathText(keys), keys, value: canonicalJson(value) };
+  return { path: eventPathText(keys), keys, value: canonicalJson(value) };
 }
 
 /** The value to look up at a stored `path` of an incoming event, or undefined when it has none there. */
@@ -50,7 +57,8 @@ export function matchValueAt(event: unknown, path: string): JsonText | undefined
   return value === undefined ? undefined : canonicalJson(value);
 }
 
-function pathText(keys: readonly string[]): string {
+/** Keys of a path as one text, the form that is stored and compared. */
+export function eventPathText(keys: readonly string[]): string {
   return keys.map((key) => key.replace(/[\\.]/g, '\\$&')).join('.');
 }
 

@@ -249,6 +249,27 @@ export function describeBehaviour(transport: string, open: () => Promise<Behavio
       expect(await finish(runId)).toMatchObject({ status: 'completed', output: ['early', 'late', true] });
     });
 
+    test('waitForAny takes the first of several events, matched by path or by expression', async () => {
+      const fn = define(async ({ step }) => {
+        const outcome = await step.waitForAny('outcome', {
+          paid: { event: 'any.paid', match: 'data.key == trigger.data.key && data.amount > 10.0' },
+          cancelled: { event: 'any.cancelled', match: 'data.key' },
+          timeout: '1m',
+        });
+        const none = await step
+          .waitForAny('none', { a: { event: 'never.a' }, b: { event: 'never.b' }, timeout: 20 })
+          .catch((error: Error) => error.name);
+        return [outcome.which, outcome.event.data.amount, none];
+      });
+      await harness.provide([fn]);
+      const runId = await start(fn, { key: fn.id });
+      await harness.client.emit('any.paid', { key: fn.id, amount: 5 });
+      await harness.client.emit('any.cancelled', { key: 'another' });
+      await harness.client.emit('any.paid', { key: fn.id, amount: 50 });
+      await harness.client.emit('any.cancelled', { key: fn.id });
+      expect(await finish(runId)).toMatchObject({ status: 'completed', output: ['paid', 50, 'WaitTimeoutError'] });
+    });
+
     test('a wait that times out throws an error that can be caught', async () => {
       const fn = define(async ({ step }) =>
         step.waitForEvent('never', { event: 'never.comes', timeout: 30 }).catch((error: Error) => error.name),

@@ -264,7 +264,7 @@ export class Checker {
     if (wait.kind === 'run-retry') this.#waits.fired(wait);
     else if (wait.kind === 'retry') {
       if (wait.resolution === null) this.#waits.fired(wait);
-    } else if (this.mirror.step(wait.runId, wait.stepId) === undefined) {
+    } else if (this.mirror.step(wait.runId, wait.anyOf ?? wait.stepId) === undefined) {
       this.#violated('a wait leaves with its outcome', wait.stepId);
     }
   }
@@ -280,6 +280,10 @@ export class Checker {
       this.#violated('a step that is over does not wait', row.stepId);
     }
     if (row.kind === 'wait_for_event') this.#waits.ended(wait, row);
+    if (row.kind === 'wait_for_any') {
+      const alternatives = removed.filter(({ runId, anyOf }) => runId === row.runId && anyOf === row.stepId);
+      this.#waits.endedAny(wait, alternatives, row);
+    }
     if (wait !== undefined && (wait.kind === 'sleep' || row.status === 'timed_out')) this.#waits.fired(wait);
   }
 

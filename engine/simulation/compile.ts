@@ -2,7 +2,7 @@
 
 import { NonRetryableError } from '@ironflow/core';
 import { createFunction, type FunctionContext, type IronflowFunction } from '../../src/function/index.ts';
-import type { StepClient } from '../../src/step/index.ts';
+import type { Alternatives, StepClient } from '../../src/step/index.ts';
 import { type Node, type ParallelNode, type Program, type StepNode, withChildren } from './program.ts';
 
 export interface BodyStart {
@@ -25,6 +25,12 @@ const UNSENT_TIMEOUT_MS = 5_000;
 const PERHAPS_TIMEOUT_MS = 9_000;
 const INVOKE_TIMEOUT = '5h';
 const WAIT_TIMEOUT = { always: SENT_TIMEOUT, never: UNSENT_TIMEOUT_MS, perhaps: PERHAPS_TIMEOUT_MS } as const;
+
+const MATCH = {
+  path: 'data.key',
+  equal: 'event.data.key == trigger.data.key',
+  in: 'data.key in [trigger.data.key]',
+} as const;
 
 /** The function of a program and of every program it invokes. */
 export function compile(program: Program, world: World): IronflowFunction[] {
@@ -69,13 +75,24 @@ async function run(node: Node, step: StepClient, context: FunctionContext, world
         const event = await step.waitForEvent(node.name, {
           event: node.event,
           timeout: WAIT_TIMEOUT[node.sent],
-          ...(node.matched && { match: 'data.key' }),
+          ...(node.matched && { match: MATCH[node.form ?? 'path'] }),
         });
         return node.sent === 'perhaps' ? 'perhaps' : event.name;
       } catch (error) {
         if (!named(error, 'WaitTimeoutError')) throw error;
         if (node.sent === 'perhaps') return 'perhaps';
         throw new Error(`no ${node.event}`);
+      }
+    case 'waitAny':
+      try {
+        const alternatives = node.events.map((event, i) => [`e${i}`, { event, match: MATCH[node.form] }] as const);
+        const timeout = node.sent.length === 0 ? UNSENT_TIMEOUT_MS : SENT_TIMEOUT;
+        const all: Alternatives = { ...Object.fromEntries(alternatives), timeout };
+        const { which, event } = await step.waitForAny(node.name, all);
+        if (node.events[Number(which.slice(1))] !== event.name) return `${which} is ${event.name}`;
+        return node.sent.length === 1 ? event.name : 'any';
+      } catch (error) {
+        throw named(error, 'WaitTimeoutError') ? new Error(`none of ${node.name}`) : error;
       }
     case 'invoke':
       try {

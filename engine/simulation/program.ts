@@ -34,6 +34,19 @@ export interface WaitNode {
    */
   readonly sent: 'always' | 'never' | 'perhaps';
   readonly matched: boolean;
+  /** How a match is written; in CEL, one that an index can look up or one that it cannot. Default: a path. */
+  readonly form?: MatchForm;
+}
+
+export type MatchForm = 'path' | 'equal' | 'in';
+
+/** Waits for any of several events, of which those at `sent` are sent. */
+export interface WaitAnyNode {
+  readonly kind: 'waitAny';
+  readonly name: string;
+  readonly events: readonly string[];
+  readonly sent: readonly number[];
+  readonly form: MatchForm;
 }
 
 export interface InvokeNode {
@@ -70,7 +83,16 @@ export interface CatchNode {
   readonly body: Node;
 }
 
-export type Node = StepNode | PublishNode | SleepNode | WaitNode | InvokeNode | ParallelNode | CatchNode | ThrowNode;
+export type Node =
+  | StepNode
+  | PublishNode
+  | WaitAnyNode
+  | SleepNode
+  | WaitNode
+  | InvokeNode
+  | ParallelNode
+  | CatchNode
+  | ThrowNode;
 
 export interface Program {
   readonly id: string;
@@ -120,13 +142,21 @@ function drawNode(random: Random, id: string, maxAttempts: number, options: Gram
   if (drawn < 0.6) {
     return { kind: 'sleep', name: names.next(random, 'sleep'), ms: random.int(1, 20_000), until: random.chance(0.3) };
   }
-  if (drawn < 0.7) {
+  if (drawn < 0.63) {
+    const events = Array.from({ length: random.int(2, 3) }, (_, i) => `any.${id}.${i}`);
+    const sent = random.pick([[0], [1], [1], [0, 1], []]);
+    const name = names.next(random, 'any');
+    const node: WaitAnyNode = { kind: 'waitAny', name, events, sent, form: random.pick(['path', 'equal', 'in']) };
+    return sent.length === 0 ? { kind: 'catch', body: node } : node;
+  }
+  if (drawn < 0.72) {
     const wait: WaitNode = {
       kind: 'wait',
       name: names.next(random, 'wait'),
       event: `event.${id}`,
       sent: random.pick(['always', 'always', 'always', 'never', 'perhaps']),
       matched: random.chance(0.6),
+      form: random.pick(['path', 'path', 'equal', 'in']),
     };
     return wait.sent === 'never' ? { kind: 'catch', body: wait } : wait;
   }
@@ -226,6 +256,9 @@ function evaluate(node: Node, attempt: number): unknown {
     case 'wait':
       if (node.sent === 'perhaps') return 'perhaps';
       return node.sent === 'always' ? node.event : new Thrown(`no ${node.event}`);
+    case 'waitAny':
+      if (node.sent.length === 0) return new Thrown(`none of ${node.name}`);
+      return node.sent.length === 1 ? node.events[node.sent[0] ?? 0] : 'any';
     case 'invoke': {
       const answer = answerOf(node.child);
       return answer.status === 'completed' ? answer.output : new Thrown(`${node.child.id} failed`);
@@ -276,6 +309,9 @@ export function awaitedEvents(program: Program): WaitNode[] {
   const found: WaitNode[] = [];
   const visit = (node: Node) => {
     if (node.kind === 'wait' && node.sent !== 'never') found.push(node);
+    else if (node.kind === 'waitAny')
+      for (const i of node.sent)
+        found.push({ kind: 'wait', name: node.name, event: node.events[i] ?? '', sent: 'always', matched: true });
     else if (node.kind === 'catch') visit(node.body);
     else if (node.kind === 'parallel') for (const branch of node.branches) branch.forEach(visit);
   };

@@ -50,6 +50,27 @@ export class WaitChecks {
     this.#lateness(wait.dueAt, `${wait.kind} ${wait.stepId}`);
   }
 
+  /** A wait for any of several events ended; with what it was waiting for, unless it was met as it began. */
+  endedAny(wait: WaitRow | undefined, alternatives: readonly WaitRow[], step: StepRow): void {
+    const { mirror, report } = this.#options;
+    if (wait === undefined) return;
+    if (step.status === 'timed_out')
+      for (const one of alternatives) this.#checkNothingMissed({ ...one, dueAt: wait.dueAt });
+    if (step.status !== 'completed') return;
+    const { which, event } = JSON.parse(step.output ?? '{}') as { which?: string; event?: unknown };
+    const met = alternatives.find(({ name }) => name === which);
+    if (met === undefined) {
+      report('a wait is met by an event that fits it', `${step.stepId} as ${which}`);
+      return;
+    }
+    this.#checkMetBy(met, { ...step, output: JSON.stringify(event) as StepRow['output'] });
+    const start = mirror.runs.get(step.runId)?.logPosition ?? 0;
+    const firsts = alternatives.flatMap((one) => this.#firstFitting(one, start)?.row ?? []);
+    const oldest = Math.min(...firsts.map(({ position }) => position));
+    if (firsts.find(({ position }) => position === oldest)?.id !== (event as { id?: string }).id)
+      report('a wait for any takes the oldest event', step.stepId);
+  }
+
   /** An event wait ended, with a step row that says how; `wait` is undefined when it was met as it began. */
   ended(wait: WaitRow | undefined, step: StepRow): void {
     if (step.status === 'timed_out' && wait !== undefined) this.#checkNothingMissed(wait);
@@ -102,9 +123,13 @@ export class WaitChecks {
 }
 
 /** A model of its own of what a match compares: here always a value of `data.key`. */
-function fits({ env, eventName, matchPath, matchValue }: WaitRow, event: EventRow): boolean {
+function fits({ env, eventName, matchPath, matchValue, matchExpression }: WaitRow, event: EventRow): boolean {
   if (event.env !== env || event.name !== eventName) return false;
-  if (matchPath === '') return true;
+  if (matchPath === '' && matchExpression === null) return true;
   const { key } = JSON.parse(event.data) as { key?: unknown };
+  if (matchPath === '' && matchExpression !== null) {
+    const { trigger } = JSON.parse(matchExpression) as { trigger: { data: { key: unknown } } };
+    return key === trigger.data.key;
+  }
   return matchPath === 'data.key' && key !== undefined && JSON.stringify(key) === matchValue;
 }

@@ -34,8 +34,9 @@ export function yieldOf(waits: readonly WaitRequest[]): Readonly<Record<string, 
   const wait = waits.at(-1);
   if (wait === undefined) return undefined;
   switch (wait.kind) {
-    case 'publish':
-      return undefined; // its journal publishes it
+    case 'publish': // its journal publishes it
+    case 'wait_for_any': // refused before it is begun
+      return undefined;
     case 'sleep':
       return { step_id: wait.stepId, type: 'sleep', until: new Date(wait.until).toISOString() };
     case 'wait_for_event':

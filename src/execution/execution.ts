@@ -20,6 +20,7 @@ import {
   LimitError,
   limits,
   NonDeterministicError,
+  NonRetryableError,
   type Redactor,
   type RetryPolicy,
   StepTimeoutError,
@@ -267,6 +268,10 @@ export class Execution {
   wait(request: WaitFields, toValue: (output: unknown) => unknown): Promise<unknown> {
     return this.#promise((resolve, reject) => {
       const { stepId: id, name, kind } = request;
+      if (kind === 'wait_for_any' && this.#retries === 'run') {
+        reject(unknownToContract(name));
+        return;
+      }
       if (this.#recall(id, name, kind, resolve, reject, toValue)) return;
       const open = this.#openWaits.get(id);
       if (open !== undefined && KIND_OF_WAIT[open] !== kind) {
@@ -592,6 +597,7 @@ export class Execution {
       if (this.#retries === 'run') this.#undo(this.#end.error);
       else {
         this.#compensations.asked = this.#end.error;
+        this.#waits = []; // nobody comes back to them
         this.#flush();
       }
     }
@@ -814,6 +820,7 @@ const lostError: Failure = { code: 'STEP_FAILED', message: 'The step failed.', r
 const KIND_OF_WAIT: Readonly<Record<OpenWait['kind'], StepKind>> = {
   sleep: 'sleep',
   event: 'wait_for_event',
+  any: 'wait_for_any',
   child: 'invoke',
   retry: 'run',
 };
@@ -823,6 +830,12 @@ function contradiction(stepId: string, name: string, recorded: StepKind, now: St
     `Step "${name}" is recorded in this run as ${recorded}, and the function now calls it as ${now}. ` +
       'Give each step a name of its own, and keep the order of steps the same for runs that are under way.',
     { details: { stepId, recorded, now } },
+  );
+}
+
+function unknownToContract(name: string): NonRetryableError {
+  return new NonRetryableError(
+    `Step "${name}" waits for any of several events, which this server cannot do: it speaks the published contract only. Use step.waitForEvent.`,
   );
 }
 

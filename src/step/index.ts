@@ -1,4 +1,11 @@
 export type { JsonOf } from './json-of.ts';
-export type { EventFilter, InvokeOptions, ParallelOptions, StepOptions } from './options.ts';
+export type {
+  AlternativeFilter,
+  Alternatives,
+  EventFilter,
+  InvokeOptions,
+  ParallelOptions,
+  StepOptions,
+} from './options.ts';
 export { createStepClient, type ReadEvent } from './step-client.ts';
-export type { Branch, Published, StepClient } from './types.ts';
+export type { AnyOf, Branch, Published, StepClient } from './types.ts';

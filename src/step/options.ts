@@ -7,14 +7,27 @@ export interface StepOptions {
   readonly retry?: RetryConfig | undefined;
 }
 
+export interface AlternativeFilter {
+  /** The event's name. */
+  readonly event: string;
+  /**
+   * Tells events of one name apart. A path, such as `data.requestId`: the event's value there must equal that of the event
+   * which started the run. Or an expression in CEL over `event` (that came), its `data`, and `trigger` (the event that started the
+   * run): `data.orderId == trigger.data.orderId && data.amount > 100`. Default: any event of the name.
+   */
+  readonly match?: string | undefined;
+}
+
+/** What `waitForAny` takes: an event for each key, and how long to wait (default 7 days). */
+export type Alternatives = { readonly [key: string]: AlternativeFilter | Duration | undefined } & {
+  readonly timeout?: Duration | undefined;
+};
+
 /** @typeParam TEvent - `string`, or the type of an event definition. */
 export interface EventFilter<TEvent extends string | EventDefinition = string | EventDefinition> {
   /** The event's name, or what `defineEvent` made: its schema then checks the data and gives it its type. */
   readonly event: TEvent;
-  /**
-   * Tells events of one name apart. A path, such as `data.requestId`: the event's value there must equal that of the event
-   * which started the run. Or a comparison with a literal: `data.requestId == "r1"`. Default: any event of the name.
-   */
+  /** See `AlternativeFilter`. */
   readonly match?: string | undefined;
   /** Default 7 days. */
   readonly timeout?: Duration | undefined;

@@ -14,7 +14,14 @@ import {
 } from '@ironflow/core';
 import { invokeTimeoutMsDefault, waitTimeoutMsDefault } from '@ironflow/core/wire';
 import { type Execution, payloadFrom, type StepContext } from '../execution/index.ts';
-import type { EventFilter, InvokeOptions, ParallelOptions, StepOptions } from './options.ts';
+import type {
+  AlternativeFilter,
+  Alternatives,
+  EventFilter,
+  InvokeOptions,
+  ParallelOptions,
+  StepOptions,
+} from './options.ts';
 import { runBranches } from './parallel.ts';
 import type { Branch, Published, StepClient } from './types.ts';
 
@@ -87,25 +94,38 @@ class ExecutionSteps {
     return this.#step(name, () => {
       const definition = typeof filter?.event === 'object' ? (filter.event ?? undefined) : undefined;
       const named = filter?.event == null ? undefined : eventNameOf(filter.event);
-      const event = typeof named === 'string' ? named.trim() : '';
-      if (event === '')
-        throw new ValidationError(
-          `Step "${name}" waits for an event without a name. Give it: { event: "order.approved" }.`,
-        );
-      assertSubject(event, `The event of step "${name}",`, { pattern: false });
-      if (filter.match !== undefined && typeof filter.match !== 'string')
-        throw new ValidationError(`match of step "${name}" must be text: a path such as "data.requestId".`);
-      const timeoutMs =
-        filter.timeout === undefined
-          ? waitTimeoutMsDefault
-          : parseDuration(filter.timeout, `timeout of step "${name}"`);
-      const match = filter.match?.trim();
+      const { event, match } = eventToWaitFor(name, { ...filter, event: named as string }); // checked there
+      const timeoutMs = waitTimeoutMs(name, filter.timeout);
       const waited = this.#execution.wait(
         { stepId: this.#nextId(name), name, kind: 'wait_for_event', event, timeoutMs, ...(match && { match }) },
         eventFrom,
       ) as Promise<IronflowEvent>; // eventFrom makes one
       const { readEvent } = this.#settings;
       return readEvent === undefined ? waited : waited.then((came) => readEvent(came, definition));
+    });
+  }
+
+  waitForAny(first: string | Alternatives, second?: Alternatives): Promise<{ which: string; event: IronflowEvent }> {
+    const { timeout, ...filters } = (typeof first === 'string' ? second : first) ?? {};
+    const name = typeof first === 'string' ? first : Object.keys(filters).join('|');
+    return this.#step(name, () => {
+      const alternatives = Object.entries(filters).map(([key, filter]) => {
+        const { event, match } = eventToWaitFor(`${name}" ("${key}")`, filter as AlternativeFilter); // `timeout` is the only other key
+        return { key, event, ...(match && { match }) };
+      });
+      if (alternatives.length === 0 || alternatives.length > limits.alternativesMax) {
+        throw new ValidationError(
+          `Step "${name}" waits for any of ${alternatives.length} events. Give it 1 to ${limits.alternativesMax}: { paid: { event: "order.paid" }, cancelled: { event: "order.cancelled" } }.`,
+        );
+      }
+      const request = { stepId: this.#nextId(name), name, kind: 'wait_for_any' as const, alternatives };
+      const waited = this.#execution.wait({ ...request, timeoutMs: waitTimeoutMs(name, timeout) }, (output) => {
+        const { which, event } = output as { readonly which: string; readonly event: unknown }; // as the engine records it
+        return { which, event: eventFrom(event) };
+      }) as Promise<{ which: string; event: IronflowEvent }>;
+      const { readEvent } = this.#settings;
+      if (readEvent === undefined) return waited;
+      return waited.then(async ({ which, event }) => ({ which, event: await readEvent(event, undefined) }));
     });
   }
 
@@ -229,6 +249,26 @@ class ExecutionSteps {
       return awaitedOrNot(Promise.reject<T>(error));
     }
   }
+}
+
+/** What a filter asks for. @throws {ValidationError} */
+function eventToWaitFor(
+  name: string,
+  filter: AlternativeFilter,
+): { readonly event: string; readonly match: string | undefined } {
+  const event = typeof filter?.event === 'string' ? filter.event.trim() : '';
+  if (event === '')
+    throw new ValidationError(
+      `Step "${name}" waits for an event without a name. Give it: { event: "order.approved" }.`,
+    );
+  assertSubject(event, `The event of step "${name}",`, { pattern: false });
+  if (filter.match !== undefined && typeof filter.match !== 'string')
+    throw new ValidationError(`match of step "${name}" must be text: a path such as "data.requestId".`);
+  return { event, match: filter.match?.trim() };
+}
+
+function waitTimeoutMs(name: string, timeout: Duration | undefined): number {
+  return timeout === undefined ? waitTimeoutMsDefault : parseDuration(timeout, `timeout of step "${name}"`);
 }
 
 function assertName(name: unknown): asserts name is string {

@@ -1,7 +1,7 @@
 import type { AnyEventData, DataOf, Duration, EventDefinition, IronflowEvent } from '@ironflow/core';
 import type { StepContext } from '../execution/index.ts';
 import type { JsonOf } from './json-of.ts';
-import type { EventFilter, InvokeOptions, ParallelOptions, StepOptions } from './options.ts';
+import type { Alternatives, EventFilter, InvokeOptions, ParallelOptions, StepOptions } from './options.ts';
 
 /** What a function reaches its steps through. Every step's result is durable before its promise settles. */
 export interface StepClient {
@@ -45,6 +45,20 @@ export interface StepClient {
     filter: EventFilter<D>,
   ): Promise<IronflowEvent<DataOf<D>>>;
   waitForEvent<TData = AnyEventData>(name: string, filter: EventFilter<string>): Promise<IronflowEvent<TData>>;
+
+  /**
+   * Waits for whichever of several events comes first; the others are then waited for no more. Of events that are all there already,
+   * the oldest is taken.
+   * @param name - Names the step. Left out, the keys do: `paid|cancelled`.
+   * @param alternatives - An event for each key, and `timeout` (default 7 days).
+   * @returns which it was, by its key, and the event.
+   * @throws {WaitTimeoutError} when none has come within `timeout`.
+   * @example
+   * const answer = await step.waitForAny('outcome', { paid: { event: 'order.paid' }, cancelled: { event: 'order.cancelled' }, timeout: '2d' });
+   * if (answer.which === 'paid') return answer.event.data.amount;
+   */
+  waitForAny<const A extends Alternatives>(name: string, alternatives: A): Promise<AnyOf<A>>;
+  waitForAny<const A extends Alternatives>(alternatives: A): Promise<AnyOf<A>>;
 
   /**
    * Calls another function and waits for what it returns. The call is a run of its own.
@@ -105,6 +119,11 @@ export interface StepClient {
     options?: ParallelOptions,
   ): Promise<R[]>;
 }
+
+/** One of the alternatives: discriminated by `which`. */
+export type AnyOf<A> = {
+  [K in Exclude<keyof A & string, 'timeout'>]: { readonly which: K; readonly event: IronflowEvent<AnyEventData> };
+}[Exclude<keyof A & string, 'timeout'>];
 
 export interface Published {
   readonly eventId: string;

@@ -190,6 +190,8 @@ function waitToWire(wait: WaitRequest): Readonly<Record<string, unknown>> {
       return { ...base, until: wait.until };
     case 'wait_for_event':
       return { ...base, event: wait.event, match: wait.match, timeout_ms: wait.timeoutMs };
+    case 'wait_for_any':
+      return { ...base, alternatives: wait.alternatives, timeout_ms: wait.timeoutMs };
     case 'invoke':
       return { ...base, function_id: wait.functionId, input_json: payloadText(wait.input), timeout_ms: wait.timeoutMs };
     case 'invoke_async':
@@ -232,7 +234,16 @@ const count = z.number().int().nonnegative();
 const instant = z
   .union([z.number(), z.string().transform((text) => Date.parse(text))])
   .refine(Number.isFinite, 'is no time');
-const stepKind = z.enum(['run', 'sleep', 'wait_for_event', 'invoke', 'invoke_async', 'publish', 'compensate']);
+const stepKind = z.enum([
+  'run',
+  'sleep',
+  'wait_for_event',
+  'wait_for_any',
+  'invoke',
+  'invoke_async',
+  'publish',
+  'compensate',
+]);
 
 const failure = z
   .object({
@@ -355,7 +366,11 @@ const assignmentSchema = z.object({
   attempts: z.array(z.object({ step_id: stepId, attempt: count })).default([]),
   waits: z
     .array(
-      z.object({ step_id: stepId, kind: z.enum(['sleep', 'event', 'child', 'retry']), due_at: z.number().nullable() }),
+      z.object({
+        step_id: stepId,
+        kind: z.enum(['sleep', 'event', 'any', 'child', 'retry']),
+        due_at: z.number().nullable(),
+      }),
     )
     .default([]),
   wakes: count.optional(),
@@ -445,12 +460,22 @@ const waitSchema = z.object({
     .string()
     .max(limits.nameLengthMax + 32)
     .default(''),
-  kind: z.enum(['sleep', 'wait_for_event', 'invoke', 'invoke_async', 'publish']),
+  kind: z.enum(['sleep', 'wait_for_event', 'wait_for_any', 'invoke', 'invoke_async', 'publish']),
   wake: count,
   sequence: count,
   until: instant.optional(),
   event: optional(z.string().max(limits.nameLengthMax)),
   match: optional(z.string()),
+  alternatives: z
+    .array(
+      z.object({
+        key: z.string().min(1).max(limits.nameLengthMax),
+        event: z.string().min(1).max(limits.nameLengthMax),
+        match: optional(z.string()),
+      }),
+    )
+    .max(limits.alternativesMax)
+    .optional(),
   timeout_ms: z.number().positive().optional(),
   function_id: optional(z.string().max(limits.nameLengthMax)),
   topic: optional(z.string().max(limits.nameLengthMax)),
@@ -552,6 +577,13 @@ function waitFrom(wire: z.output<typeof waitSchema>): WaitRequest {
         event: wire.event ?? '',
         timeoutMs: wire.timeout_ms ?? waitTimeoutMsDefault,
         ...(wire.match !== undefined && { match: wire.match }),
+      };
+    case 'wait_for_any':
+      return {
+        ...base,
+        kind: 'wait_for_any',
+        alternatives: (wire.alternatives ?? []).map(({ match, ...rest }) => ({ ...rest, ...(match && { match }) })),
+        timeoutMs: wire.timeout_ms ?? waitTimeoutMsDefault,
       };
     case 'invoke':
       return {

@@ -15,7 +15,15 @@ export function payloadValue(payload: Payload): Json {
   return 'text' in payload ? decodeJson(payload.text) : payload.value;
 }
 
-export type StepKind = 'run' | 'sleep' | 'wait_for_event' | 'invoke' | 'invoke_async' | 'publish' | 'compensate';
+export type StepKind =
+  | 'run'
+  | 'sleep'
+  | 'wait_for_event'
+  | 'wait_for_any'
+  | 'invoke'
+  | 'invoke_async'
+  | 'publish'
+  | 'compensate';
 
 /** An error as it is stored and sent. */
 export interface Failure {
@@ -49,7 +57,7 @@ export interface MemoEntry {
 /** A wait that is not met yet: its branch stays parked. */
 export interface OpenWait {
   readonly stepId: string;
-  readonly kind: 'sleep' | 'event' | 'child' | 'retry';
+  readonly kind: 'sleep' | 'event' | 'any' | 'child' | 'retry';
   readonly dueAt: number | null;
 }
 
@@ -137,6 +145,14 @@ interface WaitBase {
   readonly sequence: number;
 }
 
+/** One of the events that a wait for any of several takes. */
+export interface Alternative {
+  /** What the function calls it. */
+  readonly key: string;
+  readonly event: string;
+  readonly match?: string | undefined;
+}
+
 export type WaitRequest = WaitBase &
   (
     | { readonly kind: 'sleep'; readonly until: number }
@@ -146,6 +162,7 @@ export type WaitRequest = WaitBase &
         readonly match?: string | undefined;
         readonly timeoutMs: number;
       }
+    | { readonly kind: 'wait_for_any'; readonly alternatives: readonly Alternative[]; readonly timeoutMs: number }
     | { readonly kind: 'invoke'; readonly functionId: string; readonly input: Payload; readonly timeoutMs: number }
     | { readonly kind: 'invoke_async'; readonly functionId: string; readonly input: Payload }
     /** Waits for nothing: the message is stored with the step, and the answer brings its id and sequence. */

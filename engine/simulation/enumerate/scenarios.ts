@@ -9,6 +9,7 @@ import type {
   SleepNode,
   StepNode,
   ThrowNode,
+  WaitAnyNode,
   WaitNode,
 } from '../program.ts';
 import type { Scenario, Stage } from './scenario.ts';
@@ -32,6 +33,13 @@ const wait = (name: string, options: Partial<WaitNode> = {}): WaitNode => ({
   ...options,
 });
 const publish = (topic = 'orders'): PublishNode => ({ kind: 'publish', topic });
+const waitAny = (sent: readonly number[], form: WaitAnyNode['form'] = 'path'): WaitAnyNode => ({
+  kind: 'waitAny',
+  name: 'either',
+  events: ['paid', 'cancelled'],
+  sent,
+  form,
+});
 const invoke = (child: Program): InvokeNode => ({ kind: 'invoke', child });
 const invokeAsync = (child: Program): InvokeNode => ({ kind: 'invokeAsync', child });
 const caught = (body: Node): Node => ({ kind: 'catch', body });
@@ -230,6 +238,26 @@ export const scenarios: readonly Scenario[] = [
   cancelled('cancel with a child', 1_000, [invoke(child([sleep('inner', 2_000)]))]),
   cancelled('cancel while a retry waits', 700, [step('flaky', { failures: 2 })]),
   cancelled('cancel about when it ends', 300, twoSteps),
+  scenario('wait with an expression', {
+    nodes: [wait('for', { matched: true, form: 'in' })],
+    more: [send(1_000, 'answer', 'other'), send(1_500)],
+  }),
+  scenario('wait for any: one comes', { nodes: [waitAny([1]), step('after')], more: [send(1_000, 'cancelled')] }),
+  scenario('wait for any: both come at once', {
+    nodes: [waitAny([0, 1], 'equal')],
+    more: [send(1_000, 'paid'), send(1_000, 'cancelled')],
+  }),
+  scenario('wait for any: one was there before', {
+    nodes: [sleep('nap', 1_500), waitAny([0, 1], 'in')],
+    more: [send(500, 'cancelled'), send(900, 'paid')],
+  }),
+  scenario('wait for any that times out', { nodes: [caught(waitAny([])), step('after')] }),
+  cancelled('cancel while waiting for any', 1_000, [waitAny([0])]),
+  scenario(
+    'two engines: wait for any',
+    { nodes: [waitAny([0, 1])], more: [send(900, 'paid'), send(901, 'cancelled')] },
+    { engines: 2 },
+  ),
   scenario('publish', { nodes: [publish(), step('after')] }),
   scenario('publish of several messages at once', {
     nodes: [parallel([[publish()], [publish()], [publish('other')], [step('work')]])],

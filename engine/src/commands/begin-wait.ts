@@ -1,12 +1,4 @@
-import {
-  type EventMatch,
-  encodeJson,
-  FunctionNotFoundError,
-  InvokeError,
-  isIronflowError,
-  jsonNull,
-  resolveEventMatch,
-} from '@ironflow/core';
+import { encodeJson, FunctionNotFoundError, InvokeError, isIronflowError, jsonNull } from '@ironflow/core';
 import {
   type Failure,
   type JobEvent,
@@ -20,12 +12,20 @@ import { jobEventFrom, matchable } from '../kernel/job-event.ts';
 import { matchKeyOf } from '../kernel/match-key.ts';
 import { publishOutput } from '../kernel/memo.ts';
 import { isEnded, restartOf } from '../kernel/run.ts';
+import { anyEvent, resolveWaitMatch, type WaitMatch } from '../kernel/wait-match.ts';
 import { events, matchPaths, type RunRow, runs, steps, type WaitRow, waits } from '../store/tables.ts';
-import { eventText, firstFittingEvent } from './event-waits.ts';
+import {
+  type AlternativeQuestion,
+  anyText,
+  type EventQuestion,
+  eventText,
+  firstFittingEvent,
+  firstOfAny,
+} from './event-waits.ts';
 import type { CommandPorts } from './ports.ts';
 import { appendMessage, positionOf } from './publish.ts';
 import { startRun } from './start-runs.ts';
-import { blankWait, recordMetWait, type WaitOutcome } from './waits.ts';
+import { alternativeId, blankWait, recordMetWait, type WaitOutcome } from './waits.ts';
 
 /** How a call of a function that nobody registered fails. */
 function notFound(functionId: string): InvokeError {
@@ -88,6 +88,8 @@ class WaitToBegin {
         return this.#store({ kind: 'sleep', dueAt: request.until });
       case 'wait_for_event':
         return this.#waitForEvent(request);
+      case 'wait_for_any':
+        return this.#waitForAny(request);
       case 'invoke':
       case 'invoke_async':
         return this.#invoke(request);
@@ -116,41 +118,59 @@ class WaitToBegin {
   async #waitForEvent(request: WaitRequest & { kind: 'wait_for_event' }): Promise<BegunWait> {
     const tx = this.#tx;
     const { env } = this.#run;
-    let match: EventMatch | undefined;
+    let match: WaitMatch;
     try {
-      match = request.match ? resolveEventMatch(request.match, await this.#runEvent()) : undefined;
+      match = request.match ? resolveWaitMatch(request.match, await this.#runEvent()) : anyEvent;
     } catch (error) {
       return this.#failed('wait_for_event', error);
     }
-    const matchPath = match?.path ?? '';
-    const matchValue = match?.value ?? '';
-    const question = { env, eventName: request.event, matchPath, matchValue };
+    const { path: matchPath, value: matchValue, expression: matchExpression } = match;
+    const question = { env, eventName: request.event, matchPath, matchValue, matchExpression };
     // What is not looked through here follows after the commit (loops/event-matcher.ts).
     const found = await firstFittingEvent(tx, question, this.#run.logPosition);
     if ('event' in found) {
       return this.#metAtOnce('wait_for_event', { status: 'completed', output: eventText(found.event) });
     }
-    if ((await tx.get(matchPaths, [env, request.event, matchPath])) === null) {
-      tx.insert(matchPaths, { env, eventName: request.event, path: matchPath });
-    }
-    const begun = {
-      runId: this.#run.id,
-      stepId: request.stepId,
-      env,
-      eventName: request.event,
-      matchPath,
-      searchedTo: found.searchedTo,
-    };
+    const asked = await this.#ask(request.stepId, question, found.searchedTo);
+    return this.#store({ kind: 'event', dueAt: tx.now + request.timeoutMs, ...asked });
+  }
+
+  /** Sees to it that events find a wait that is stored now, and it those that come before that. @returns what its row has for it. */
+  async #ask(stepId: string, question: EventQuestion, searchedTo: number) {
+    const tx = this.#tx;
+    const { env, eventName, matchPath, matchValue, matchExpression } = question;
+    if ((await tx.get(matchPaths, [env, eventName, matchPath])) === null)
+      tx.insert(matchPaths, { env, eventName, path: matchPath });
+    const begun = { runId: this.#run.id, stepId, env, eventName, matchPath, searchedTo };
     tx.afterCommit(() => this.#ports.outside.eventWaitBegun(begun));
-    return this.#store({
-      kind: 'event',
-      dueAt: tx.now + request.timeoutMs,
-      eventName: request.event,
-      matchPath,
-      matchValue,
-      matchKey: matchKeyOf(env, request.event, matchPath, matchValue),
-      fromPosition: found.searchedTo,
-    });
+    const matchKey = matchKeyOf(env, eventName, matchPath, matchValue);
+    return { eventName, matchPath, matchValue, matchKey, matchExpression, fromPosition: searchedTo };
+  }
+
+  async #waitForAny(request: WaitRequest & { kind: 'wait_for_any' }): Promise<BegunWait> {
+    const tx = this.#tx;
+    const { env, logPosition } = this.#run;
+    const questions: AlternativeQuestion[] = [];
+    try {
+      for (const { key, event: eventName, match } of request.alternatives) {
+        const { path, value, expression } = match ? resolveWaitMatch(match, await this.#runEvent()) : anyEvent;
+        const question = { env, eventName, matchPath: path, matchValue: value, matchExpression: expression };
+        questions.push({ ...question, name: key, fromPosition: logPosition });
+      }
+    } catch (error) {
+      return this.#failed('wait_for_any', error);
+    }
+    const found = await firstOfAny(tx, questions);
+    if ('event' in found)
+      return this.#metAtOnce('wait_for_any', { status: 'completed', output: anyText(found.key, found.event) });
+    const begun = this.#store({ kind: 'any', dueAt: tx.now + request.timeoutMs });
+    const common = { ...this.#base('alternative'), anyOf: request.stepId };
+    for (const [i, question] of questions.entries()) {
+      const stepId = alternativeId(request.stepId, i);
+      const asked = await this.#ask(stepId, question, found.searchedTo[i] ?? logPosition);
+      tx.insert(waits, { ...common, stepId, name: question.name, ...asked });
+    }
+    return { ...begun, run: { ...begun.run, openWaits: begun.run.openWaits + questions.length } };
   }
 
   async #invoke(request: WaitRequest & { kind: 'invoke' | 'invoke_async' }): Promise<BegunWait> {
@@ -203,20 +223,15 @@ class WaitToBegin {
     return this.#store({ kind: 'child', dueAt, childRunId: child.id, functionId: request.functionId });
   }
 
-  #store(wait: Partial<WaitRow> & { readonly kind: 'sleep' | 'event' | 'child' }): BegunWait {
+  #base<K extends WaitRow['kind']>(kind: K): WaitRow & { readonly kind: K } {
     const { stepId, name, wake, sequence } = this.#request;
-    this.#tx.insert(waits, {
-      ...blankWait,
-      runId: this.#run.id,
-      env: this.#run.env,
-      stepId,
-      name,
-      wake,
-      sequence,
-      failable: this.#failable,
-      createdAt: this.#tx.now,
-      ...wait,
-    });
+    const { id: runId, env } = this.#run;
+    const createdAt = this.#tx.now;
+    return { ...blankWait, runId, env, stepId, name, kind, wake, sequence, failable: this.#failable, createdAt };
+  }
+
+  #store(wait: Partial<WaitRow> & { readonly kind: 'sleep' | 'event' | 'any' | 'child' }): BegunWait {
+    this.#tx.insert(waits, { ...this.#base(wait.kind), ...wait });
     const { dueAt } = wait;
     if (dueAt != null) this.#tx.afterCommit(() => this.#ports.outside.waitDueAt(this.#run.id, dueAt));
     return { run: { ...this.#run, openWaits: this.#run.openWaits + 1 }, isNew: true };

@@ -15,7 +15,8 @@ import {
  * value in it, the report becomes the run's failure.
  */
 export function redactedReport(report: Report, redactor: Redactor): Report {
-  const named = [...report.records, ...report.waits].some((item) => hasValueInName(item, redactor));
+  const alternatives = report.waits.flatMap((wait) => ('alternatives' in wait ? wait.alternatives : []));
+  const named = [...alternatives, ...report.records, ...report.waits].some((item) => hasValueInName(item, redactor));
   if (named) return { ...report, records: [], waits: [], end: { status: 'failed', error: valueInName } };
   const { end } = report;
   return {

@@ -73,9 +73,8 @@ export async function report(tx: Transaction, input: ReportInput, ports: Command
   if (redactor !== undefined) report = redactedReport(report, redactor);
   const execution = new ReportedRun(tx, stored, { ...input, report }, ports);
   for (const record of report.records) await execution.record(record);
-  if (report.end?.status === undefined || report.end.status === 'suspended') {
-    for (const wait of report.waits) await execution.begin(wait);
-  }
+  const goesOn = report.failing === undefined && (report.end === undefined || report.end.status === 'suspended');
+  if (goesOn && !execution.mustFail) for (const wait of report.waits) await execution.begin(wait);
   return execution.end();
 }
 
@@ -100,6 +99,11 @@ class ReportedRun {
     this.#run = run;
     this.#input = input;
     this.#ports = ports;
+  }
+
+  /** What was recorded cannot stand: nothing more is begun. */
+  get mustFail(): boolean {
+    return this.#fatal !== undefined;
   }
 
   async record(reported: StepRecord): Promise<void> {

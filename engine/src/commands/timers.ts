@@ -4,9 +4,9 @@ import type { Transaction } from '../group-commit/index.ts';
 import { isEnded } from '../kernel/run.ts';
 import { runs, type WaitRow, waits } from '../store/tables.ts';
 import { settleWait } from './end-run.ts';
-import { eventText, firstFittingEvent } from './event-waits.ts';
+import { anyText, eventText, firstFittingEvent, firstOfAny, isEventQuestion } from './event-waits.ts';
 import type { CommandPorts } from './ports.ts';
-import { isStepped, type WaitOutcome, wake } from './waits.ts';
+import { alternativesOf, isStepped, type WaitOutcome, wake } from './waits.ts';
 
 /** Meets a wait whose time has come: a sleep or a retry is over, an event or a child is late. */
 export async function fireTimer(
@@ -47,6 +47,10 @@ async function outcomeAtDueTime(tx: Transaction, wait: WaitRow): Promise<WaitOut
     const found = await firstFittingEvent(tx, { ...wait, eventName: wait.eventName }, wait.fromPosition);
     if ('event' in found) return { status: 'completed', output: eventText(found.event) };
   }
+  if (wait.kind === 'any') {
+    const found = await firstOfAny(tx, (await alternativesOf(tx, wait)).filter(isEventQuestion));
+    if ('event' in found) return { status: 'completed', output: anyText(found.key, found.event) };
+  }
   return { status: 'timed_out', error: timeoutFailure(wait) };
 }
 
@@ -58,6 +62,14 @@ function timeoutFailure(wait: WaitRow): Failure {
       retryable: false,
       message: `Function "${wait.functionId}" did not finish within the timeout of step "${wait.name}". Its run ${wait.childRunId} goes on; give the call a longer timeout to wait for it.`,
       details: { functionId: wait.functionId, childRunId: wait.childRunId },
+    };
+  }
+  if (wait.kind === 'any') {
+    return {
+      name: 'WaitTimeoutError',
+      code: 'WAIT_TIMEOUT',
+      retryable: false,
+      message: `None of the events that step "${wait.name}" waits for came within its timeout. Catch the error to go on without them, or wait longer.`,
     };
   }
   return {

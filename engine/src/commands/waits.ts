@@ -15,9 +15,10 @@ export type WaitOutcome =
   | { readonly status: 'completed'; readonly output: JsonText }
   | { readonly status: 'failed' | 'timed_out'; readonly error: Failure };
 
-const STEP_KIND: Readonly<Record<Exclude<WaitKind, 'retry' | 'run-retry'>, StepKind>> = {
+const STEP_KIND: Readonly<Record<Exclude<WaitKind, 'retry' | 'run-retry' | 'alternative'>, StepKind>> = {
   sleep: 'sleep',
   event: 'wait_for_event',
+  any: 'wait_for_any',
   child: 'invoke',
 };
 
@@ -37,11 +38,25 @@ export async function meetWait(
   ports: CommandPorts,
 ): Promise<void> {
   tx.delete(waits, [wait.runId, wait.stepId]);
+  const closed = wait.kind === 'any' ? await alternativesOf(tx, wait) : [];
+  for (const { runId, stepId } of closed) tx.delete(waits, [runId, stepId]);
   const entry = recordMetWait(tx, { ...wait, kind: STEP_KIND[wait.kind] }, run.wakes + 1, outcome);
-  await wake(tx, { ...run, wakes: run.wakes + 1, openWaits: run.openWaits - 1 }, ports);
+  await wake(tx, { ...run, wakes: run.wakes + 1, openWaits: run.openWaits - 1 - closed.length }, ports);
   if (run.status === 'running') {
     tx.afterCommit(() => ports.outside.resolved(run, { kind: 'settled', wake: run.wakes + 1, entry }));
   }
+}
+
+// The ids of a step's alternatives are its own with `:?` and their number: those of steps end with a colon and a number alone.
+
+export function alternativeId(stepId: string, index: number): string {
+  return `${stepId}:?${String(index).padStart(2, '0')}`;
+}
+
+/** In the order in which the function gave them. */
+export function alternativesOf(tx: Pick<Transaction, 'scan'>, { runId, stepId }: WaitRow): Promise<WaitRow[]> {
+  const range = { after: [`${stepId}:?`], before: [`${stepId}:@`] };
+  return tx.scan({ table: waits, prefix: [runId], ...range, limit: Number.MAX_SAFE_INTEGER });
 }
 
 /** Writes the step row of a wait that is over. */
@@ -106,6 +121,8 @@ export const blankWait = {
   matchPath: '',
   matchValue: '',
   matchKey: null,
+  matchExpression: null,
+  anyOf: null,
   fromPosition: 0,
   childRunId: null,
   functionId: null,

@@ -124,6 +124,16 @@ interface Corruption {
 const stepId = (runId: string, name: string) => `${runId}:${name}:0`;
 
 const corruptions: Readonly<Record<string, Corruption>> = {
+  'one of several events whose step waits no more': {
+    check: 'alternative-of-nothing',
+    plant: async ({ insert, change, row, ids }) => {
+      const nap = stepId(ids.sleep, 'nap');
+      const wait = await row(waits, [ids.sleep, nap]);
+      const alternative = { ...wait, stepId: `${nap}:?00`, kind: 'alternative' as const, dueAt: null, anyOf: 'gone' };
+      await insert(waits, alternative);
+      await change(runs, [ids.sleep], ({ openWaits }) => ({ openWaits: openWaits + 1 }));
+    },
+  },
   'a run that has ended and is to be undone': {
     check: 'ending-of-ended-run',
     plant: ({ change, ids }) => change(runs, [ids.quick], () => ({ ending: '{}' as JsonText })),

@@ -262,7 +262,11 @@ function examineOpen(picture: RunPicture, now: number): Finding[] {
   return [...found, ...open.flatMap((wait) => examineWait(wait, picture, now))];
 }
 
-function examineWait(wait: WaitRow, { run, steps: done, children, unlistedWaits }: RunPicture, now: number): Finding[] {
+function examineWait(
+  wait: WaitRow,
+  { run, waits: open, steps: done, children, unlistedWaits }: RunPicture,
+  now: number,
+): Finding[] {
   const found: Finding[] = [];
   const rows = [waitName(wait), nameOf(run)];
   if (done.some(({ stepId }) => stepId === wait.stepId)) {
@@ -312,6 +316,21 @@ function examineWait(wait: WaitRow, { run, steps: done, children, unlistedWaits 
         const { env, eventName, matchPath: path } = wait;
         if (eventName !== null && (await tx.get(matchPaths, [env, eventName, path])) === null)
           tx.insert(matchPaths, { env, eventName, path });
+      },
+    });
+  }
+  if (wait.kind === 'alternative' && !open.some(({ stepId }) => stepId === wait.anyOf)) {
+    found.push({
+      check: 'alternative-of-nothing',
+      rows,
+      message: `It is one of several events that ${wait.anyOf} waits for, and that step waits no more: an event would meet it in vain.`,
+      repair: 'delete it',
+      apply: async (tx) => {
+        const current = await tx.get(runs, [run.id]);
+        const left = await tx.get(waits, [wait.runId, wait.stepId]);
+        if (current === null || left === null || (await tx.get(waits, [wait.runId, wait.anyOf ?? ''])) !== null) return;
+        tx.delete(waits, [wait.runId, wait.stepId]);
+        tx.update(runs, { ...current, openWaits: Math.max(0, current.openWaits - 1) });
       },
     });
   }

@@ -13,11 +13,12 @@
 
 import { matchValueAt } from '@ironflow/core';
 import type { JobEvent } from '@ironflow/core/wire';
-import { meetEventWait } from '../commands/event-waits.ts';
+import { fits, meetEventWait } from '../commands/event-waits.ts';
 import type { CommandPorts, EventWait } from '../commands/ports.ts';
 import type { GroupCommit } from '../group-commit/index.ts';
 import { jobEventFrom, matchable } from '../kernel/job-event.ts';
 import { matchKeyOf } from '../kernel/match-key.ts';
+import { meetsExpression } from '../kernel/wait-match.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Store } from '../store/port.ts';
@@ -265,12 +266,16 @@ export class EventMatcher {
   }
 
   async #match(env: string, position: number, event: JobEvent, paths: ReadonlySet<string>): Promise<void> {
-    const fields = [...paths].some((path) => path !== '') ? matchable(event) : {};
+    let parsed: unknown;
+    const fields = () => {
+      parsed ??= matchable(event);
+      return parsed;
+    };
     for (const path of paths) await this.#meetWaits(env, position, event, path, fields);
   }
 
-  async #meetWaits(env: string, position: number, event: JobEvent, path: string, fields: unknown): Promise<void> {
-    const value = path === '' ? '' : matchValueAt(fields, path);
+  async #meetWaits(env: string, position: number, event: JobEvent, path: string, fields: () => unknown): Promise<void> {
+    const value = path === '' ? '' : matchValueAt(fields(), path);
     if (value === undefined) return;
     const { store, commit, commands } = this.#options;
     for (let after: readonly string[] | undefined; ; ) {
@@ -282,9 +287,11 @@ export class EventMatcher {
         limit: PAGE,
       });
       await Promise.all(
-        page.map(({ row: { runId, stepId } }) =>
-          commit.run('meetEventWait', runId, (tx) => meetEventWait(tx, { runId, stepId, position, event }, commands)),
-        ),
+        page
+          .filter(({ row: { matchExpression } }) => meetsExpression(matchExpression, event, fields))
+          .map(({ row: { runId, stepId } }) =>
+            commit.run('meetEventWait', runId, (tx) => meetEventWait(tx, { runId, stepId, position, event }, commands)),
+          ),
       );
       const last = page.at(-1);
       if (last === undefined || page.length < PAGE) return;
@@ -297,7 +304,7 @@ export class EventMatcher {
     const { store, commit, commands } = this.#options;
     const [wait] = await store.get(waits, [[runId, stepId]]);
     if (wait === null || wait === undefined || wait.row.eventName === null) return;
-    const { env, eventName, matchPath, matchValue, fromPosition } = wait.row;
+    const { env, eventName, fromPosition } = wait.row;
     for (let after = fromPosition; ; ) {
       const page = await store.scan({
         table: events,
@@ -308,7 +315,7 @@ export class EventMatcher {
       });
       for (const { row } of page) {
         const event = jobEventFrom(row);
-        if (matchPath !== '' && matchValueAt(matchable(event), matchPath) !== matchValue) continue;
+        if (!fits(wait.row, event)) continue;
         const { position } = row;
         await commit.run('meetEventWait', runId, (tx) =>
           meetEventWait(tx, { runId, stepId, position, event }, commands),

@@ -1,3 +1,4 @@
+import { invariant } from '@ironflow/core';
 import type { Assignment, JobEvent, MemoEntry, OpenWait } from '@ironflow/core/wire';
 import { jobEventFrom } from '../kernel/job-event.ts';
 import { byArrival, memoEntryFrom } from '../kernel/memo.ts';
@@ -22,7 +23,7 @@ export async function loadAssignment(
   const stepRows = isFirst ? [] : await store.scan({ table: steps, prefix: [run.id], limit: ALL });
   const waitRows = isFirst ? [] : await store.scan({ table: waits, prefix: [run.id], limit: ALL });
   const memo = stepRows.map(({ row }): MemoEntry => memoEntryFrom(row)).sort(byArrival);
-  const open = waitRows.map(({ row }) => row).filter(({ kind }) => kind !== 'run-retry');
+  const open = waitRows.map(({ row }) => row).filter(({ kind }) => kind !== 'run-retry' && kind !== 'alternative');
   return {
     jobId: jobIdOf(run.id, run.fence),
     runId: run.id,
@@ -68,6 +69,7 @@ function eventOf(store: Store, { eventId }: RunRow) {
   return store.scan({ table: events, index: 'byId', prefix: [eventId], limit: 1 });
 }
 
-function openWaitFrom(row: WaitRow): OpenWait {
-  return { stepId: row.stepId, kind: row.kind === 'run-retry' ? 'retry' : row.kind, dueAt: row.dueAt };
+function openWaitFrom({ stepId, kind, dueAt }: WaitRow): OpenWait {
+  invariant(kind !== 'run-retry' && kind !== 'alternative', `no step waits by itself for this (${kind})`);
+  return { stepId, kind, dueAt };
 }

@@ -200,7 +200,7 @@ export async function getSteps(store: Store, env: string, runId: string): Promis
   const views = [
     ...stepRows.map((row) => ({ order: [row.wake, row.sequence], view: stepView(row, attemptsOf(row.stepId)) })),
     ...waitRows
-      .filter(({ kind }) => kind !== 'run-retry')
+      .filter(({ kind }) => kind !== 'run-retry' && kind !== 'alternative')
       .map((row) => ({ order: [row.wake, row.sequence], view: waitView(row, attemptsOf(row.stepId)) })),
   ];
   const listed = views
@@ -296,11 +296,23 @@ export async function getWaits(store: Store, env: string, runId: string): Promis
     }));
 }
 
-const WAIT_STATUS = { sleep: 'sleeping', event: 'waiting', child: 'waiting', retry: 'retrying' } as const;
-const WAIT_TYPE = { sleep: 'sleep', event: 'wait_for_event', child: 'invoke', retry: 'run' } as const;
+const WAIT_STATUS = {
+  sleep: 'sleeping',
+  event: 'waiting',
+  any: 'waiting',
+  child: 'waiting',
+  retry: 'retrying',
+} as const;
+const WAIT_TYPE = {
+  sleep: 'sleep',
+  event: 'wait_for_event',
+  any: 'wait_for_any',
+  child: 'invoke',
+  retry: 'run',
+} as const;
 
 function waitView(row: WaitRow, failed: readonly AttemptView[]): StepView {
-  invariant(row.kind !== 'run-retry', 'a retry of the whole run is not a step');
+  invariant(row.kind !== 'run-retry' && row.kind !== 'alternative', `a ${row.kind} is not a step`);
   return {
     id: row.stepId,
     runId: row.runId,

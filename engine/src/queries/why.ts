@@ -71,6 +71,10 @@ function describe(wait: WaitRow): string {
       const match = wait.matchPath === '' ? '' : ` with ${wait.matchPath} = ${wait.matchValue}`;
       return `waits for event "${wait.eventName}"${match}${until}${step}`;
     }
+    case 'any':
+      return `waits for whichever of several events comes first${until}${step}`;
+    case 'alternative': // of the line above
+      return `takes event "${wait.eventName}" as "${wait.name}"`;
     case 'child':
       return `waits for run ${wait.childRunId} of function "${wait.functionId}"${until}${step}`;
     case 'retry':

@@ -195,7 +195,15 @@ export const runs = table({
 });
 
 export type StepStatus = 'completed' | 'failed' | 'timed_out';
-export type StepKind = 'run' | 'sleep' | 'wait_for_event' | 'invoke' | 'invoke_async' | 'publish' | 'compensate';
+export type StepKind =
+  | 'run'
+  | 'sleep'
+  | 'wait_for_event'
+  | 'wait_for_any'
+  | 'invoke'
+  | 'invoke_async'
+  | 'publish'
+  | 'compensate';
 
 /** One memoized result. Rows are inserted once; only an operator's command changes one (a patch) or removes it (a restart). */
 export const steps = table({
@@ -253,7 +261,8 @@ export const attempts = table({
 
 export type AttemptOutcome = 'failed' | 'unknown' | 'dropped';
 
-export type WaitKind = 'sleep' | 'event' | 'child' | 'retry' | 'run-retry';
+/** `any` waits for whichever of its alternatives comes first; each of these is a row of its own, and they leave together. */
+export type WaitKind = 'sleep' | 'event' | 'any' | 'alternative' | 'child' | 'retry' | 'run-retry';
 
 /** Something durable that a run waits for. It leaves when it is met; a retry leaves with the attempt it allowed. */
 export const waits = table({
@@ -285,6 +294,10 @@ export const waits = table({
     wake: integer({ immutable: true }),
     sequence: integer({ immutable: true }),
     createdAt: integer({ immutable: true }),
+    /** What an event must meet beyond that: an expression, with what it needs of the run (kernel/wait-match.ts). */
+    matchExpression: nullable(json<JsonText>({ immutable: true })),
+    /** For an alternative: the step of kind `any` that it belongs to; its name is what the function calls it. */
+    anyOf: nullable(text({ immutable: true })),
   },
   key: ['runId', 'stepId'],
   indexes: {

@@ -1,7 +1,9 @@
-/** What steps of 0.8 added: compensations, messages. Never changed once released: what comes later is another migration. */
+/** What steps of 0.8 added: compensations, messages, what waits match with. Never changed once released: what comes later is another migration. */
 export const stepsSql: readonly string[] = [
   `ALTER TABLE "runs" ADD COLUMN "ending" text COLLATE "C"`,
   `ALTER TABLE "steps" ADD COLUMN "position" bigint`,
+  `ALTER TABLE "waits" ADD COLUMN "match_expression" text COLLATE "C"`,
+  `ALTER TABLE "waits" ADD COLUMN "any_of" text COLLATE "C"`,
   `CREATE TABLE "topic_messages" (
   "env" text COLLATE "C" NOT NULL,
   "topic" text COLLATE "C" NOT NULL,

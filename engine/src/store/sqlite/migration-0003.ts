@@ -1,7 +1,9 @@
-/** What steps of 0.8 added: compensations, messages. Never changed once released: what comes later is another migration. */
+/** What steps of 0.8 added: compensations, messages, what waits match with. Never changed once released: what comes later is another migration. */
 export const stepsSql: readonly string[] = [
   `ALTER TABLE "runs" ADD COLUMN "ending" TEXT`,
   `ALTER TABLE "steps" ADD COLUMN "position" INTEGER`,
+  `ALTER TABLE "waits" ADD COLUMN "match_expression" TEXT`,
+  `ALTER TABLE "waits" ADD COLUMN "any_of" TEXT`,
   `CREATE TABLE "topic_messages" (
   "env" TEXT NOT NULL,
   "topic" TEXT NOT NULL,

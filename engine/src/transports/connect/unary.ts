@@ -258,6 +258,7 @@ const STEP_TYPE: Readonly<Record<string, string>> = {
   publish: 'STEP_TYPE_INVOKE',
   sleep: 'STEP_TYPE_SLEEP',
   wait_for_event: 'STEP_TYPE_WAIT_FOR_EVENT',
+  wait_for_any: 'STEP_TYPE_WAIT_FOR_EVENT',
   invoke: 'STEP_TYPE_INVOKE_FUNCTION',
   invoke_async: 'STEP_TYPE_INVOKE_FUNCTION',
   compensate: 'STEP_TYPE_COMPENSATE',
