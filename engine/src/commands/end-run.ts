@@ -2,7 +2,8 @@ import { encodeJson, invariant, type JsonText, stepNameFromId } from '@ironflow/
 import type { Failure } from '@ironflow/core/wire';
 import type { Transaction } from '../group-commit/index.ts';
 import { endingOf, endRun, isEnded, jobIdOf, queueRun, type RunEnd, type RunEnding } from '../kernel/run.ts';
-import { attempts, type RunRow, runs, type WaitRow, waits } from '../store/tables.ts';
+import { mayUndo } from '../kernel/worker-capabilities.ts';
+import { attempts, type RunRow, runs, sessions, type WaitRow, waits } from '../store/tables.ts';
 import type { CommandPorts } from './ports.ts';
 import { makeReady } from './start-runs.ts';
 import { isStepped, meetWait, type SteppedWait, type WaitOutcome } from './waits.ts';
@@ -60,7 +61,8 @@ export async function beginEnding(tx: Transaction, run: RunRow, ending: RunEndin
  * anything, so one is asked.
  */
 export async function failUndone(tx: Transaction, run: RunRow, error: Failure, ports: CommandPorts): Promise<void> {
-  if (run.fence === 0) return failRun(tx, run, error, ports);
+  const holder = run.leaseSession === null ? null : await tx.get(sessions, [run.leaseSession]);
+  if (run.fence === 0 || (holder !== null && !mayUndo(holder))) return failRun(tx, run, error, ports);
   const undone = await beginEnding(tx, run, { status: 'failed', error });
   tx.update(runs, await requeue(tx, undone, error, ports));
 }

@@ -8,7 +8,6 @@ import {
   capabilities,
   type JobHandlers,
   type JobOffer,
-  streamCapabilities,
   type WorkerHello,
 } from '@ironflow/core/wire';
 import type { CommandPorts } from '../commands/ports.ts';
@@ -25,6 +24,7 @@ import {
 import { jobVanished } from '../commands/vanished-job.ts';
 import type { GroupCommit } from '../group-commit/index.ts';
 import { jobIdOf, parseJobId } from '../kernel/run.ts';
+import { isConversational } from '../kernel/worker-capabilities.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Store } from '../store/port.ts';
@@ -520,12 +520,6 @@ export type StreamingSession = Session<LineChannel>;
 
 function isPolling(connected: ConnectedSession): connected is PollingSession {
   return connected.channel instanceof PollingChannel;
-}
-
-/** Whether a worker speaks all of our extensions. */
-function isConversational(transport: SessionTransport, announced: readonly string[]): boolean {
-  const needed = transport === 'streaming' ? streamCapabilities : capabilities;
-  return transport === 'in-process' || needed.every((name) => announced.includes(name));
 }
 
 function functionsOf(row: SessionRow): ReadonlyMap<string, number | null> {

@@ -721,7 +721,7 @@ describe('a yielded wait for an event', () => {
 
   test.each([
     ['a timeout that is no duration', waitYield('w', 'news', undefined, '2 weeks'), 'VALIDATION_ERROR'],
-    ['a match that is no path', waitYield('w', 'news', 'data.a > 3'), 'VALIDATION_ERROR'],
+    ['a match that is neither path nor expression', waitYield('w', 'news', 'data.a >'), 'VALIDATION_ERROR'],
   ])('with %s ends the run with the reason, and not over and over again', async (_what, wait, code) => {
     const { engine, worker } = await openWithWorker();
     const runId = await engine.start('go');
