@@ -60,6 +60,22 @@ test('branches keep their types and their order', async () => {
 });
 
 test('waits and calls say what they return', async () => {
+  const double = createFunction(
+    { id: 'double', triggers: [], schema: z.object({ n: z.number() }) },
+    async ({ event }) => ({ doubled: event.data.n * 2, at: new Date() }),
+  );
+  expectTypeOf(await step.invoke(double, { n: 4 })).toEqualTypeOf<{ doubled: number; at: string }>();
+  expectTypeOf(await step.invokeAsync(double, { n: 4 })).toEqualTypeOf<{ readonly runId: string }>();
+  // @ts-expect-error: it needs a number
+  void step.invoke(double, { n: 'four' });
+  // @ts-expect-error: it needs an input
+  void step.invoke(double);
+  const untyped = createFunction({ id: 'untyped', triggers: [] }, async () => 'text');
+  expectTypeOf(await step.invoke(untyped)).toEqualTypeOf<string>();
+  expectTypeOf(
+    await step.invoke(untyped, { any: 1 }, { timeout: '5m', cancelWithParent: false }),
+  ).toEqualTypeOf<string>();
+  expectTypeOf(await step.invoke<{ url: string }>('by-id', { n: 1 })).toEqualTypeOf<{ url: string }>();
   const outcome = await step.waitForAny('w', { paid: { event: 'a' }, cancelled: { event: 'b' }, timeout: '1d' });
   expectTypeOf(outcome.which).toEqualTypeOf<'paid' | 'cancelled'>();
   expectTypeOf((await step.waitForAny({ yes: { event: 'y' } })).which).toEqualTypeOf<'yes'>();

@@ -258,6 +258,7 @@ export class Checker {
   /** A wait left. Sleeps and waits with an outcome are looked at with their step. */
   #waitRemoved(wait: WaitRow): void {
     const run = this.mirror.runs.get(wait.runId);
+    if (run?.status === 'cancelled' || run?.ending?.startsWith('{"status":"cancelled"')) this.#checkChildEnds(wait);
     if (run === undefined || isEnded(run)) return;
     // What a run waited for is dropped when it is to be undone; from there on only its compensations wait.
     if (run.ending !== null && !wait.name.startsWith('compensate:')) return;
@@ -285,6 +286,13 @@ export class Checker {
       this.#waits.endedAny(wait, alternatives, row);
     }
     if (wait !== undefined && (wait.kind === 'sleep' || row.status === 'timed_out')) this.#waits.fired(wait);
+  }
+
+  /** A run that is cancelled takes those with it that it waits for. */
+  #checkChildEnds({ childRunId, childStays, stepId }: WaitRow): void {
+    const child = this.mirror.runs.get(childRunId ?? '');
+    if (child !== undefined && childStays !== true && !isEnded(child) && child.ending === null)
+      this.#violated('a run that is cancelled cancels those that it waits for', stepId);
   }
 
   #attemptStored(row: AttemptRow): void {

@@ -162,14 +162,14 @@ export function checkAnswers(
   }
   for (const row of rows) {
     const program = byId.get(row.functionId);
-    // A child that a restart of its parent gave up is left as it is.
-    const givenUp = row.status === 'cancelled' && !client.cancelled.has(row.id);
-    if (isEnded(row) && program !== undefined) sagas.ended(row, program, !givenUp && !client.leftAsIs.has(row.id));
+    const willed = cancelledFrom(row, rows, client);
+    const undone = willed.length > 0 && !willed.some((id) => client.leftAsIs.has(id));
+    if (isEnded(row) && program !== undefined) sagas.ended(row, program, undone);
     if (!isEnded(row)) violated('every run ends', `${row.id} of ${row.functionId} is ${row.status}`);
     else if (row.status === 'cancelled') {
       const parent = rows.find(({ id }) => id === row.parentRunId);
       // A restart gives up children that nobody waits for any more.
-      if (!client.cancelled.has(row.id) && (parent?.restart ?? null) === null)
+      if (willed.length === 0 && (parent?.restart ?? null) === null)
         violated('a run ends as a plain interpreter says', `nobody cancelled ${row.id}`);
     } else if (program !== undefined) {
       const expected = answerOf(program, row.restart !== null);
@@ -185,6 +185,17 @@ export function checkAnswers(
     }
   }
   return violations;
+}
+
+/** Runs that somebody cancelled, of which this is one or which waited for it. */
+function cancelledFrom(row: RunRow, rows: readonly RunRow[], client: Client): string[] {
+  const found: string[] = [];
+  for (let at: RunRow | undefined = row; at !== undefined; ) {
+    const { id, parentRunId }: RunRow = at;
+    if (client.cancelled.has(id)) found.push(id);
+    at = rows.find((one) => one.id === parentRunId);
+  }
+  return found;
 }
 
 function drawFaults(random: Random, skewMs: number, planted: PlantedBug): Faults {

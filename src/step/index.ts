@@ -8,4 +8,4 @@ export type {
   StepOptions,
 } from './options.ts';
 export { createStepClient, type ReadEvent } from './step-client.ts';
-export type { AnyOf, Branch, Published, StepClient } from './types.ts';
+export type { AnyOf, Branch, Invokable, Published, StepClient } from './types.ts';

@@ -36,6 +36,8 @@ export interface EventFilter<TEvent extends string | EventDefinition = string | 
 export interface InvokeOptions {
   /** How long to wait for the other function. Default 30 seconds. */
   readonly timeout?: Duration | undefined;
+  /** Whether the other run is cancelled when this one is, while it waits for it. Default true. */
+  readonly cancelWithParent?: boolean | undefined;
 }
 
 export interface ParallelOptions {

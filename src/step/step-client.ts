@@ -23,7 +23,7 @@ import type {
   StepOptions,
 } from './options.ts';
 import { runBranches } from './parallel.ts';
-import type { Branch, Published, StepClient } from './types.ts';
+import type { Branch, Invokable, Published, StepClient } from './types.ts';
 
 /** What an event that was waited for becomes for the function: data of the latest version, and as its definition says. */
 export type ReadEvent = (
@@ -129,7 +129,8 @@ class ExecutionSteps {
     });
   }
 
-  invoke(functionId: string, input?: unknown, options: InvokeOptions = {}): Promise<unknown> {
+  invoke(called: string | Invokable, input?: unknown, options: InvokeOptions = {}): Promise<unknown> {
+    const functionId = idOf(called);
     return this.#step(functionId, () => {
       const timeoutMs =
         options.timeout === undefined
@@ -143,13 +144,15 @@ class ExecutionSteps {
           kind: 'invoke',
           functionId,
           timeoutMs,
+          ...(options.cancelWithParent === false && { childStays: true }),
         },
         (output) => output,
       );
     });
   }
 
-  invokeAsync(functionId: string, input?: unknown): Promise<{ readonly runId: string }> {
+  invokeAsync(called: string | Invokable, input?: unknown): Promise<{ readonly runId: string }> {
+    const functionId = idOf(called);
     return this.#step(functionId, () => {
       const request = {
         input: payloadFrom(input, `input of invokeAsync "${functionId}"`),
@@ -249,6 +252,11 @@ class ExecutionSteps {
       return awaitedOrNot(Promise.reject<T>(error));
     }
   }
+}
+
+/** The id of a function that is called; another thing is refused as a name is. */
+function idOf(called: string | Invokable): string {
+  return typeof called === 'object' && called !== null ? called.id : called;
 }
 
 /** What a filter asks for. @throws {ValidationError} */

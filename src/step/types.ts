@@ -61,12 +61,16 @@ export interface StepClient {
   waitForAny<const A extends Alternatives>(alternatives: A): Promise<AnyOf<A>>;
 
   /**
-   * Calls another function and waits for what it returns. The call is a run of its own.
+   * Calls another function and waits for what it returns. The call is a run of its own; cancelling this one cancels it, unless
+   * `cancelWithParent` is false.
+   * @param fn - The function itself, which gives input and output their types; or its id.
    * @throws {InvokeError} when it failed; {InvokeTimeoutError} when it took longer than `timeout` (default 30 seconds).
    */
+  invoke<const F extends Invokable>(fn: F, ...args: [...InputOf<F>, options?: InvokeOptions]): Promise<OutputOf<F>>;
   invoke<TOutput = unknown>(functionId: string, input?: unknown, options?: InvokeOptions): Promise<TOutput>;
 
   /** Starts another function and goes on; the run it starts lives for itself. */
+  invokeAsync<const F extends Invokable>(fn: F, ...args: InputOf<F>): Promise<{ readonly runId: string }>;
   invokeAsync(functionId: string, input?: unknown): Promise<{ readonly runId: string }>;
 
   /**
@@ -124,6 +128,24 @@ export interface StepClient {
 export type AnyOf<A> = {
   [K in Exclude<keyof A & string, 'timeout'>]: { readonly which: K; readonly event: IronflowEvent<AnyEventData> };
 }[Exclude<keyof A & string, 'timeout'>];
+
+/** A function as `createFunction` makes it. */
+export interface Invokable {
+  readonly id: string;
+  readonly handler: (context: never) => unknown;
+}
+
+/** What a function is called with: the data of its event. It may be left out where the function does not say what it needs. */
+type InputOf<F extends Invokable> = F['handler'] extends (context: infer C) => unknown
+  ? C extends { readonly event: IronflowEvent<infer D> }
+    ? undefined extends D
+      ? [input?: D]
+      : [input: D]
+    : [input?: unknown]
+  : never;
+
+/** What it returns, as JSON keeps it. */
+type OutputOf<F extends Invokable> = JsonOf<Awaited<ReturnType<F['handler']>>>;
 
 export interface Published {
   readonly eventId: string;

@@ -193,7 +193,13 @@ function waitToWire(wait: WaitRequest): Readonly<Record<string, unknown>> {
     case 'wait_for_any':
       return { ...base, alternatives: wait.alternatives, timeout_ms: wait.timeoutMs };
     case 'invoke':
-      return { ...base, function_id: wait.functionId, input_json: payloadText(wait.input), timeout_ms: wait.timeoutMs };
+      return {
+        ...base,
+        function_id: wait.functionId,
+        input_json: payloadText(wait.input),
+        timeout_ms: wait.timeoutMs,
+        child_stays: wait.childStays,
+      };
     case 'invoke_async':
       return { ...base, function_id: wait.functionId, input_json: payloadText(wait.input) };
     case 'publish':
@@ -479,6 +485,7 @@ const waitSchema = z.object({
   timeout_ms: z.number().positive().optional(),
   function_id: optional(z.string().max(limits.nameLengthMax)),
   topic: optional(z.string().max(limits.nameLengthMax)),
+  child_stays: z.boolean().nullish(),
   input: jsonValue.optional(),
   input_json: z.string().optional(),
 });
@@ -592,6 +599,7 @@ function waitFrom(wire: z.output<typeof waitSchema>): WaitRequest {
         functionId: wire.function_id ?? '',
         input: input(),
         timeoutMs: wire.timeout_ms ?? invokeTimeoutMsDefault,
+        ...(wire.child_stays === true && { childStays: true }),
       };
     case 'invoke_async':
       return { ...base, kind: 'invoke_async', functionId: wire.function_id ?? '', input: input() };

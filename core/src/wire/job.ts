@@ -163,7 +163,14 @@ export type WaitRequest = WaitBase &
         readonly timeoutMs: number;
       }
     | { readonly kind: 'wait_for_any'; readonly alternatives: readonly Alternative[]; readonly timeoutMs: number }
-    | { readonly kind: 'invoke'; readonly functionId: string; readonly input: Payload; readonly timeoutMs: number }
+    | {
+        readonly kind: 'invoke';
+        readonly functionId: string;
+        readonly input: Payload;
+        readonly timeoutMs: number;
+        /** The called run goes on when the calling one is cancelled. */
+        readonly childStays?: boolean | undefined;
+      }
     | { readonly kind: 'invoke_async'; readonly functionId: string; readonly input: Payload }
     /** Waits for nothing: the message is stored with the step, and the answer brings its id and sequence. */
     | { readonly kind: 'publish'; readonly topic: string; readonly data: Payload }

@@ -204,6 +204,7 @@ class WaitToBegin {
       dueAt: tx.now + request.timeoutMs,
       childRunId,
       functionId: request.functionId,
+      childStays: request.kind === 'invoke' && request.childStays === true,
     });
   }
 

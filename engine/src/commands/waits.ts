@@ -123,6 +123,7 @@ export const blankWait = {
   matchKey: null,
   matchExpression: null,
   anyOf: null,
+  childStays: null,
   fromPosition: 0,
   childRunId: null,
   functionId: null,

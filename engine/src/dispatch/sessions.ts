@@ -3,13 +3,7 @@
 //   N2. A connection that breaks ends the leases sooner: the worker has `reconnectMs` to come back. The fence makes that safe.
 //   N3. After a restart of the engine, sessions get time to report before they are judged by their silence.
 
-import {
-  type Capability,
-  capabilities,
-  type JobHandlers,
-  type JobOffer,
-  type WorkerHello,
-} from '@ironflow/core/wire';
+import { type Capability, capabilities, type JobHandlers, type JobOffer, type WorkerHello } from '@ironflow/core/wire';
 import type { CommandPorts } from '../commands/ports.ts';
 import { type Reader, resolutionsSince } from '../commands/resolutions.ts';
 import {

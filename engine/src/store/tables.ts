@@ -298,6 +298,8 @@ export const waits = table({
     matchExpression: nullable(json<JsonText>({ immutable: true })),
     /** For an alternative: the step of kind `any` that it belongs to; its name is what the function calls it. */
     anyOf: nullable(text({ immutable: true })),
+    /** For a child: true when it goes on though this run is cancelled. */
+    childStays: nullable(boolean({ immutable: true })),
   },
   key: ['runId', 'stepId'],
   indexes: {

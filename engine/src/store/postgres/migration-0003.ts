@@ -4,6 +4,7 @@ export const stepsSql: readonly string[] = [
   `ALTER TABLE "steps" ADD COLUMN "position" bigint`,
   `ALTER TABLE "waits" ADD COLUMN "match_expression" text COLLATE "C"`,
   `ALTER TABLE "waits" ADD COLUMN "any_of" text COLLATE "C"`,
+  `ALTER TABLE "waits" ADD COLUMN "child_stays" boolean`,
   `CREATE TABLE "topic_messages" (
   "env" text COLLATE "C" NOT NULL,
   "topic" text COLLATE "C" NOT NULL,

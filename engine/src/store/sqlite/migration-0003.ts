@@ -4,6 +4,7 @@ export const stepsSql: readonly string[] = [
   `ALTER TABLE "steps" ADD COLUMN "position" INTEGER`,
   `ALTER TABLE "waits" ADD COLUMN "match_expression" TEXT`,
   `ALTER TABLE "waits" ADD COLUMN "any_of" TEXT`,
+  `ALTER TABLE "waits" ADD COLUMN "child_stays" INTEGER`,
   `CREATE TABLE "topic_messages" (
   "env" TEXT NOT NULL,
   "topic" TEXT NOT NULL,

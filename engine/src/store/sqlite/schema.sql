@@ -275,7 +275,7 @@ CREATE TABLE "waits" (
   "wake" INTEGER NOT NULL,
   "sequence" INTEGER NOT NULL,
   "created_at" INTEGER NOT NULL,
-  "revision" INTEGER NOT NULL, "match_expression" TEXT, "any_of" TEXT,
+  "revision" INTEGER NOT NULL, "match_expression" TEXT, "any_of" TEXT, "child_stays" INTEGER,
   PRIMARY KEY ("run_id", "step_id")
 ) STRICT, WITHOUT ROWID;
 
