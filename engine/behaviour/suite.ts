@@ -641,6 +641,22 @@ export function describeBehaviour(transport: string, open: () => Promise<Behavio
       );
     });
 
+    test('a step that must not run twice starts on record; nothing is to be decided once it has ended', async () => {
+      const fn = define(async ({ step }) => step.run('pay', ({ attempt }) => `paid ${attempt}`, { effect: 'once' }));
+      const run = await execute(fn);
+      expect(run).toMatchObject({ status: 'completed', output: 'paid 1' });
+      const { steps } = await harness.client.getRunSteps(run.id);
+      expect(steps).toMatchObject([
+        {
+          attempts: [{ number: 1, outcome: 'completed', worker: expect.any(String) }],
+          starts: { atLeast: 1, atMost: 1 },
+        },
+      ]);
+      await expect(harness.client.decideStep(run.id, steps[0]?.id ?? '', { again: true })).rejects.toMatchObject({
+        code: 'CONFLICT',
+      });
+    });
+
     test('compensations run after a terminal failure, the last first, and are recorded as steps', async () => {
       const calls: string[] = [];
       const fn = define(async ({ step }) => {

@@ -262,6 +262,8 @@ export class Checker {
     if (run === undefined || isEnded(run)) return;
     // What a run waited for is dropped when it is to be undone; from there on only its compensations wait.
     if (run.ending !== null && !wait.name.startsWith('compensate:')) return;
+    // Decided so that the step runs again: its next attempt is allowed in the wait's place.
+    if (wait.kind === 'decision' && this.mirror.waitsOf(wait.runId).get(wait.stepId)?.kind === 'retry') return;
     if (wait.kind === 'run-retry') this.#waits.fired(wait);
     else if (wait.kind === 'retry') {
       if (wait.resolution === null) this.#waits.fired(wait);
@@ -319,7 +321,7 @@ export class Checker {
       (run.status === 'paused' && run.pause !== null && run.readyAt === null) ||
       (run.status === 'running' && run.leaseSession !== null && run.deadlineAt !== null) ||
       (run.status === 'waiting' &&
-        open.some(({ dueAt, kind }) => dueAt !== null || kind === 'event' || kind === 'child'));
+        open.some(({ dueAt, kind }) => dueAt !== null || ['event', 'child', 'decision'].includes(kind)));
     if (!awake) this.#violated('every run has a wake-up source', `${runId} is ${run.status}`);
     if (open.length !== run.openWaits) {
       this.#violated('a run counts its open waits', `${runId} has ${open.length}, counts ${run.openWaits}`);

@@ -3,13 +3,14 @@
 
 import type { JsonText } from '@ironflow/core';
 import type { Report } from '@ironflow/core/wire';
+import type { StepDecision } from '../src/commands/decide-step.ts';
 import type { Engine } from '../src/engine.ts';
 import { isEnded, jobIdOf } from '../src/kernel/run.ts';
 import { type Cluster, env } from './cluster.ts';
 import { compile } from './compile.ts';
 import type { Emitted } from './log-checks.ts';
 import { SimProcess } from './process.ts';
-import { awaitedEvents, type Program, type WaitNode, withChildren } from './program.ts';
+import { awaitedEvents, onceSteps, type Program, type WaitNode, withChildren } from './program.ts';
 import type { Random } from './random.ts';
 import { definitionOf } from './worker-process.ts';
 
@@ -142,6 +143,35 @@ export class Client {
     this.#cluster.trace(`cancelled ${runId}: it is ${status}`);
     if (!isEnded({ status } as Parameters<typeof isEnded>[0])) return;
     this.#cluster.options.checker.endTold(runId, status);
+  }
+
+  /** Now and then an operator decides what became of steps that must not run twice. */
+  decideEvery(ms: number): void {
+    this.#process.setTimer(ms, () => {
+      this.decideEvery(ms);
+      void this.#decideAll();
+    });
+  }
+
+  async #decideAll(): Promise<void> {
+    const { programs, checker } = this.#cluster.options;
+    const values = new Map(programs.flatMap(withChildren).map((program) => [program.id, onceSteps(program)]));
+    for (const [runId, open] of checker.mirror.waits) {
+      for (const { kind, stepId, name } of [...open.values()]) {
+        if (kind !== 'decision') continue;
+        const value = values.get(checker.mirror.runs.get(runId)?.functionId ?? '')?.get(name);
+        const decision: StepDecision =
+          value === undefined || this.#random.chance(0.5)
+            ? { kind: 'again' }
+            : { kind: 'output', output: JSON.stringify(value) as JsonText };
+        const engine = this.#cluster.anyEngine();
+        if (engine === undefined) continue;
+        this.#cluster.count(`operator decided: ${decision.kind}`);
+        await this.#cluster
+          .call(this.#process, engine, (target) => target.decideStep(env, runId, stepId, decision))
+          .catch(() => {}); // somebody decided before, or the engine died: it is looked at again
+      }
+    }
   }
 
   async emit(name: string, data: { readonly key: string }, idempotencyKey: string): Promise<Emitted> {

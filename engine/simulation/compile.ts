@@ -10,6 +10,8 @@ export interface BodyStart {
   readonly stepId: string;
   readonly name: string;
   readonly attempt: number;
+  /** It must not run twice. */
+  readonly once?: boolean;
 }
 
 /** What the outside world sees of bodies. */
@@ -140,13 +142,23 @@ function runParallel(
 }
 
 async function runStep(node: StepNode, step: StepClient, context: FunctionContext, world: World): Promise<unknown> {
-  const result = await step.run(node.name, async ({ attempt, idempotencyKey }) => {
-    world.bodyStarted({ runId: context.run.id, stepId: idempotencyKey, name: node.name, attempt });
-    await world.pass(node.bodyMs);
-    if (node.end === 'final') throw new NonRetryableError(`${node.name} failed`);
-    if (node.end === 'exhausted' || attempt <= node.failures) throw new Error(`${node.name} failed`);
-    return node.value;
-  });
+  const result = await step.run(
+    node.name,
+    async ({ attempt, idempotencyKey }) => {
+      world.bodyStarted({
+        runId: context.run.id,
+        stepId: idempotencyKey,
+        name: node.name,
+        attempt,
+        once: node.once === true,
+      });
+      await world.pass(node.bodyMs);
+      if (node.end === 'final') throw new NonRetryableError(`${node.name} failed`);
+      if (node.end === 'exhausted' || attempt <= node.failures) throw new Error(`${node.name} failed`);
+      return node.value;
+    },
+    node.once === true ? { effect: 'once' } : {},
+  );
   const { name, undo } = node;
   if (undo !== undefined) {
     step.compensate(name, async ({ attempt, idempotencyKey }) => {

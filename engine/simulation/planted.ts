@@ -237,6 +237,21 @@ export const plantedBugs: readonly BugDescription[] = [
     }),
   },
   {
+    name: 'a store forgets the starts of bodies that must not run twice',
+    promise: 4,
+    caughtAs: ['a body that must not run twice starts on record', 'a body that must not run twice does not'],
+    plant: () => ({
+      writeSets: async (writeSets) =>
+        writeSets.map((writeSet) => ({
+          ...writeSet,
+          puts: writeSet.puts.filter(
+            ({ table, row }) =>
+              !((table as unknown) === attempts && row['outcome'] === 'unknown' && row['stepId'] !== ''),
+          ),
+        })),
+    }),
+  },
+  {
     name: 'timers fire early',
     promise: 6,
     caughtAs: ['a timer never fires early'],

@@ -14,6 +14,8 @@ export interface StepNode {
   readonly bodyMs: number;
   /** What undoes it, registered once it is done: fails in that many of its first attempts. */
   readonly undo?: { readonly failures: number };
+  /** It must not run twice: an operator decides what became of a body that was lost. */
+  readonly once?: boolean;
 }
 
 export interface SleepNode {
@@ -192,10 +194,12 @@ function drawStep(random: Random, maxAttempts: number, names: Names): StepNode {
   const name = names.next(random, 'step');
   // A name that comes up again cannot be undone twice.
   const undo = random.chance(0.4) && !name.endsWith('-again') ? { failures: random.pick([0, 0, 0, 1, 9]) } : undefined;
+  const once = random.chance(0.15) && end === 'value' && !name.endsWith('-again');
   return {
     kind: 'step',
     name,
     ...(undo && { undo }),
+    ...(once && { once }),
     failures: end === 'value' ? Math.min(maxAttempts - 1, random.chance(0.3) ? random.int(1, 2) : 0) : 0,
     end,
     value: random.int(0, 1_000),
@@ -297,6 +301,18 @@ export function undoableSteps(program: Program): Set<string> {
   const found = new Set<string>();
   const visit = (node: Node) => {
     if (node.kind === 'step' && node.undo !== undefined) found.add(node.name);
+    else if (node.kind === 'catch') visit(node.body);
+    else if (node.kind === 'parallel') for (const branch of node.branches) branch.forEach(visit);
+  };
+  program.nodes.forEach(visit);
+  return found;
+}
+
+/** What the program's own steps come to that must not run twice, by name. */
+export function onceSteps(program: Program): Map<string, number> {
+  const found = new Map<string, number>();
+  const visit = (node: Node) => {
+    if (node.kind === 'step' && node.once === true) found.set(node.name, node.value);
     else if (node.kind === 'catch') visit(node.body);
     else if (node.kind === 'parallel') for (const branch of node.branches) branch.forEach(visit);
   };

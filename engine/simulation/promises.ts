@@ -24,7 +24,7 @@ export const promises: readonly { readonly number: number; readonly promise: str
     promise:
       'A closure starts again only after its lease ended or its worker reported failure; each start is an attempt row.',
     checked:
-      'starts: every start seen from outside is covered by rows, and follows a lease that ended or a failure on record.',
+      'starts: every start seen from outside is covered by rows, and follows a lease that ended or a failure on record. One that must not run twice starts when that is on record, and again only after a failure or a decision.',
   },
   { number: 5, promise: 'A concurrency limit is never exceeded in stored state.', checked: 'Waits for limits.' },
   {

@@ -80,6 +80,7 @@ export async function simulate({ seed, trace, plant }: SimulationOptions): Promi
   const client = new Client(cluster, random.fork());
   for (const program of programs) client.start(program);
   if (random.chance(0.3)) client.deployEvery(15_000);
+  client.decideEvery(4_000);
   if (random.chance(0.5)) client.meddleEvery(6_000);
   if (random.chance(0.5)) new Operator(cluster, client, random.fork()).operateEvery(4_000, STORM_MS);
 

@@ -2,6 +2,8 @@
 //   A1. A step is not started again under the same lease and attempt.
 //   A2. It is not started once its completion was acknowledged.
 //   A3. The second attempt follows a first one that is on record as failed; and so on.
+//   A5. One that must not run twice begins when its start is on record, and again only under a higher number: after a failure, or a
+//       decision.
 //   A4. At the end each start is covered: it ended its step; or it failed on record; or its lease was lost on record; or its run was
 //       ended over its head (cancelled, out of time).
 
@@ -14,6 +16,7 @@ export interface Started {
   readonly stepId: string;
   readonly name: string;
   readonly attempt: number;
+  readonly once?: boolean;
   readonly fence: number;
   readonly worker: string;
 }
@@ -66,7 +69,8 @@ export class StartChecks {
         `${stepId} under fence ${fence} on ${worker}; the run is ${run.status} under ${run.fence}`,
       );
     }
-    if (attempt > 1 && !this.#failed(runId, stepId, attempt - 1)) {
+    if (start.once === true) this.#checkOnce(start, earlier);
+    if (attempt > 1 && start.once !== true && !this.#failed(runId, stepId, attempt - 1)) {
       this.#report('an attempt follows a failure on record', `${stepId} attempt ${attempt} on ${worker}`);
     }
   }
@@ -74,6 +78,16 @@ export class StartChecks {
   /** Somebody wants the step to run again. */
   dropped(stepId: string): void {
     this.#acknowledged.delete(stepId);
+  }
+
+  /** Its start is on record before it begins; and no earlier one is open, unless somebody decided that it shall run again. */
+  #checkOnce({ runId, stepId, attempt, fence, worker }: Started, earlier: readonly Started[]): void {
+    const what = `${stepId} attempt ${attempt} under fence ${fence} on ${worker}`;
+    const isOnRecord = this.#mirror.attemptsOf(runId).some((row) => row.stepId === stepId && row.number === attempt);
+    if (this.#mirror.runs.has(runId) && !isOnRecord)
+      this.#report('a body that must not run twice starts on record', what);
+    // A later attempt follows a failure, or a decision: both raise its number.
+    if (earlier.some((one) => one.attempt >= attempt)) this.#report('a body that must not run twice does not', what);
   }
 
   acknowledged(runId: string, stepId: string): void {

@@ -19,6 +19,7 @@ import {
 } from '@ironflow/core/wire';
 import { Membership } from './cluster/membership.ts';
 import { type LoopName, News, type NewsItem } from './cluster/news.ts';
+import { decideStep, type StepDecision } from './commands/decide-step.ts';
 import { type EmitInput, type EmitResult, emit } from './commands/emit.ts';
 import { finishEnding } from './commands/end-run.ts';
 import { FunctionCatalog } from './commands/function-catalog.ts';
@@ -429,6 +430,16 @@ export class Engine {
   /** What was done to a run, or to the runs of an environment, by whom and why. */
   listAudit(env: string, options: ListAuditOptions): Promise<AuditPage> {
     return listAudit(this.store, env, options);
+  }
+
+  /**
+   * Decides how a step ended that must not run twice, and of which nobody knows.
+   * @throws {RunNotFoundError}, {IronflowError} CONFLICT when nothing is to be decided there.
+   */
+  async decideStep(env: string, runId: string, stepId: string, decision: StepDecision): Promise<RunView> {
+    await findRun(this.store, env, runId);
+    await this.#run('decideStep', runId, (tx) => decideStep(tx, { runId, stepId, decision }, this.#ports));
+    return this.getRun(env, runId);
   }
 
   /**

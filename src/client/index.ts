@@ -35,6 +35,7 @@ import type {
   RunFilter,
   RunPage,
   RunStep,
+  StepDecision,
   SyncResult,
   TopicInfo,
   TopicStats,
@@ -357,6 +358,20 @@ export class IronflowClient {
       safe: true,
     })) as unknown as AuditPage;
     return { entries, totalCount, ...(nextCursor !== undefined && { nextCursor }) };
+  }
+
+  /**
+   * Decides how a step ended that must not run twice (`effect: 'once'`), when nobody knows: its status is `undecided`.
+   * @param decision - The step's `output`; or an `error`, with which it failed for good; or `again`, to run it once more.
+   * @throws {IronflowError} CONFLICT when nothing is to be decided there; {RunNotFoundError}
+   */
+  async decideStep(runId: string, stepId: string, decision: StepDecision): Promise<Run> {
+    return (await this.#http.call({
+      method: 'POST',
+      path: `/api/v1/runs/${encodeURIComponent(runId)}/decide`,
+      body: { step_id: stepId, ...('output' in decision ? { output: decision.output ?? null } : decision) },
+      safe: false,
+    })) as unknown as Run;
   }
 
   async listFunctions(): Promise<FunctionInfo[]> {

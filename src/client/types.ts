@@ -130,14 +130,19 @@ export interface RunStep {
   readonly childRunId?: string;
   /** When `patchStep` put another output in its place. */
   readonly patchedAt?: string;
-  /** Attempts that failed, or whose outcome is not known. */
+  /** Starts of its body that are on record, each with its worker and its end. */
   readonly attempts: readonly RunAttempt[];
+  /** How often its body was started: at least so often, by what is on record; at most so often, as leases were lost. */
+  readonly starts?: { readonly atLeast: number; readonly atMost: number };
 }
+
+/** How a step is taken to have ended of which nobody knows, or that it shall run again. */
+export type StepDecision = { readonly output: unknown } | { readonly error: string } | { readonly again: true };
 
 export interface RunAttempt {
   readonly number: number;
   /** `dropped`: it ended the step, and a retry from an earlier step had it run again. */
-  readonly outcome: 'failed' | 'unknown' | 'dropped';
+  readonly outcome: 'completed' | 'failed' | 'unknown' | 'dropped';
   readonly worker?: string;
   readonly error?: RunError;
   readonly startedAt?: string;

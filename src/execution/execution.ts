@@ -43,6 +43,7 @@ import {
   redactedPayload,
   type StepKind,
   type StepRecord,
+  type StepStart,
   type WaitRequest,
 } from '@ironflow/core/wire';
 import { Compensations } from './compensations.ts';
@@ -97,6 +98,8 @@ export interface BodyCall {
   readonly timeoutMs: number | undefined;
   /** Its own retry policy; undefined for that of the function. */
   readonly retry?: RetryPolicy | undefined;
+  /** Its start is recorded before it begins, and it is not started again while nobody knows how that ended. */
+  readonly once?: boolean;
 }
 
 export interface MessageToPublish {
@@ -153,6 +156,8 @@ export class Execution {
   readonly #compensations: Compensations<BodyCall>;
   #records: Recorded[] = [];
   #waits: WaitRequest[] = [];
+  /** Bodies that begin once it is on record that they do. */
+  #starts: { readonly start: StepStart; readonly begin: () => void; readonly give: (error: unknown) => void }[] = [];
   #seenWakes: number;
   #sequence: number;
   #running = 0;
@@ -243,6 +248,7 @@ export class Execution {
     return this.#promise((resolve, reject) => {
       if (this.#recall(call.id, call.name, call.kind, resolve, reject)) return;
       if (this.#isUndone) this.#park({ id: call.id, name: call.name, settle: undefined, retry: undefined });
+      else if (call.once && this.#retries === 'run') reject(unknownToContract(call.name, 'must not run twice'));
       else this.#begin(call, resolve, reject);
     });
   }
@@ -251,7 +257,10 @@ export class Execution {
     const start = (attempt: number) => void this.#runBody(call, attempt, resolve, reject);
     const open = this.#openWaits.get(call.id);
     if (open === undefined) start(this.#attempts.get(call.id) ?? 1);
-    else if (open !== 'retry') this.#contradict(call.id, call.name, KIND_OF_WAIT[open], call.kind);
+    else if (open === 'decision') {
+      const settle = (entry: MemoEntry) => settleWith(entry, resolve, reject, same);
+      this.#park({ id: call.id, name: call.name, settle, retry: start });
+    } else if (open !== 'retry') this.#contradict(call.id, call.name, KIND_OF_WAIT[open], call.kind);
     else this.#park({ id: call.id, name: call.name, settle: undefined, retry: start });
   }
 
@@ -269,7 +278,7 @@ export class Execution {
     return this.#promise((resolve, reject) => {
       const { stepId: id, name, kind } = request;
       if (kind === 'wait_for_any' && this.#retries === 'run') {
-        reject(unknownToContract(name));
+        reject(unknownToContract(name, 'waits for any of several events'));
         return;
       }
       if (this.#recall(id, name, kind, resolve, reject, toValue)) return;
@@ -355,6 +364,7 @@ export class Execution {
       this.#touch();
       return;
     }
+    if (call.once && !(await this.#putOnRecord(call, attempt))) return;
     const startedAt = this.#turns.now();
     this.#compensations.inBody = call.kind === 'compensate';
     const result = await this.#bodyResult(call, attempt);
@@ -370,7 +380,8 @@ export class Execution {
       sequence: ++this.#sequence,
       startedAt,
       endedAt: this.#turns.now(),
-      ...result,
+      ...(call.once && { hasStart: true }),
+      ...(call.once ? neverAgainAfterTimeout(result) : result),
       ...(result.status === 'failed' && call.retry && { retry: call.retry }),
     };
     if (result.status === 'completed') this.#length += payloadText(result.output).length;
@@ -378,6 +389,23 @@ export class Execution {
     // The last body that ran speaks at once; while others run, those that end in the same turn speak together.
     if (this.#running === 0) this.#flush();
     this.#touch();
+  }
+
+  /** Whether the body may begin: it is on record that it does, and the lease still stands. */
+  async #putOnRecord({ id: stepId, name }: BodyCall, attempt: number): Promise<boolean> {
+    try {
+      await new Promise<void>((begin, give) => {
+        this.#starts.push({ start: { stepId, name, attempt, startedAt: this.#turns.now() }, begin, give });
+        this.#flush();
+        this.#touch();
+      });
+    } catch {
+      this.#running--; // the execution ends with the reason
+      this.#touch();
+      return false;
+    }
+    for (let closed = this.#gate(); closed !== undefined; closed = this.#gate()) await closed;
+    return !this.#over;
   }
 
   async #bodyResult(
@@ -412,7 +440,9 @@ export class Execution {
     const more = this.#records.length > 0 || this.#waits.length > 0;
     const end = more ? undefined : this.#endToReport(recorded.length > 0);
     const failing = more || recorded.length > 0 || this.#running > 0 ? undefined : this.#compensations.asked;
-    if (recorded.length + waits.length === 0 && end === undefined && failing === undefined && !this.#mustAsk) return;
+    const starts = this.#starts.splice(0, limits.stepsPerReportMax);
+    const nothing = recorded.length + waits.length + starts.length === 0;
+    if (nothing && end === undefined && failing === undefined && !this.#mustAsk) return;
     this.#mustAsk = false;
     this.#reporting = true;
     const { jobId, fence, leaseToken } = this.#assignment;
@@ -424,6 +454,7 @@ export class Execution {
       seenWakes: this.#seenWakes,
       records: recorded.map(({ record }) => record),
       waits,
+      ...(starts.length > 0 && { starts: starts.map(({ start }) => start) }),
       ...(end && { end }),
       ...(kept && { kept }),
       ...(failing && { failing }),
@@ -435,8 +466,14 @@ export class Execution {
       answered = Promise.reject(error);
     }
     answered.then(
-      (answer) => this.#answered(answer, recorded, failing ? { status: 'failed', error: failing } : end, kept),
-      (error: unknown) => this.#notTaken(error, recorded, end),
+      (answer) => {
+        this.#answered(answer, recorded, failing ? { status: 'failed', error: failing } : end, kept);
+        for (const { begin } of starts) begin();
+      },
+      (error: unknown) => {
+        this.#notTaken(error, recorded, end);
+        for (const { give } of starts) give(error);
+      },
     );
   }
 
@@ -823,6 +860,7 @@ const KIND_OF_WAIT: Readonly<Record<OpenWait['kind'], StepKind>> = {
   any: 'wait_for_any',
   child: 'invoke',
   retry: 'run',
+  decision: 'run',
 };
 
 function contradiction(stepId: string, name: string, recorded: StepKind, now: StepKind): NonDeterministicError {
@@ -833,10 +871,16 @@ function contradiction(stepId: string, name: string, recorded: StepKind, now: St
   );
 }
 
-function unknownToContract(name: string): NonRetryableError {
+function unknownToContract(name: string, what: string): NonRetryableError {
   return new NonRetryableError(
-    `Step "${name}" waits for any of several events, which this server cannot do: it speaks the published contract only. Use step.waitForEvent.`,
+    `Step "${name}" ${what}, which this server cannot see to: it speaks the published contract only.`,
   );
+}
+
+/** A body that went on past its timeout may have done its work: nobody knows, so it is not tried again. */
+function neverAgainAfterTimeout<R extends { readonly status: string; readonly error?: Failure }>(result: R): R {
+  if (result.error === undefined || result.error.code !== 'STEP_TIMEOUT') return result;
+  return { ...result, error: { ...result.error, retryable: false } };
 }
 
 function failedRecord({ output, ...record }: StepRecord, error: Failure): StepRecord {

@@ -1,6 +1,12 @@
 import type { Duration, EventDefinition, RetryConfig } from '@ironflow/core';
 
 export interface StepOptions {
+  /**
+   * What is known of the body. `idempotent` (default): running it again does no harm, and it runs again when its worker is lost.
+   * `once`: it must not. Its start is on record before it begins; when nobody knows how it ended, the step waits for a decision
+   * (`client.decideStep`) instead of running again. Costs one more commit.
+   */
+  readonly effect?: 'idempotent' | 'once' | undefined;
   /** How long one attempt may take: milliseconds, or text such as `"30s"`. Default: the function's `stepTimeout`, or no limit. */
   readonly timeout?: Duration | undefined;
   /** When a failed attempt of this step is tried again. Default, for each field: the function's `retry`. */

@@ -63,11 +63,22 @@ class ExecutionSteps {
         options.timeout === undefined
           ? this.#settings.stepTimeoutMs
           : parseDuration(options.timeout, `timeout of step "${name}"`);
+      const { effect = 'idempotent' } = options;
+      if (effect !== 'idempotent' && effect !== 'once')
+        throw new ValidationError(`effect of step "${name}" is "${String(effect)}". Use "idempotent" or "once".`);
       const retry =
         options.retry === undefined
           ? undefined
           : retryPolicyFrom({ ...this.#settings.retry, ...options.retry }, `retry of step "${name}"`);
-      return this.#execution.call({ id: this.#nextId(name), name, kind: 'run', body, timeoutMs, retry });
+      return this.#execution.call({
+        id: this.#nextId(name),
+        name,
+        kind: 'run',
+        body,
+        timeoutMs,
+        retry,
+        once: effect === 'once',
+      });
     });
   }
 

@@ -33,6 +33,12 @@ export const topicRequest = eitherCase({ topic: z.string().min(1) });
 
 export const idRequest = eitherCase({ id: z.string().min(1) });
 export const runStepsRequest = eitherCase({ runId: z.string().min(1) });
+export const decideStepRequest = eitherCase({
+  stepId: z.string().min(1).max(limits.stepIdBytesMax),
+  output: jsonValue.optional(),
+  error: z.string().min(1).max(limits.errorTextLengthMax).nullish(),
+  again: z.boolean().nullish(),
+});
 /** A time as text of ISO 8601, or in milliseconds since 1970. */
 const time = z
   .union([z.number(), z.string().transform((text) => (/^\d+$/.test(text) ? Number(text) : Date.parse(text)))])

@@ -22,6 +22,7 @@ import {
   type ReportAnswer,
   type Resolution,
   type StepRecord,
+  type StepStart,
   type WaitRequest,
 } from './job.ts';
 import { jsonValue, optional, parseInput } from './parse.ts';
@@ -151,6 +152,12 @@ export function reportToJson(report: Report): string {
     output_json: end?.status === 'completed' ? payloadText(end.output) : undefined,
     steps: report.records.map(recordToWire),
     waits: report.waits.map(waitToWire),
+    starts: report.starts?.map((start) => ({
+      step_id: start.stepId,
+      name: start.name,
+      attempt: start.attempt,
+      started_at: start.startedAt,
+    })),
   });
 }
 
@@ -177,6 +184,7 @@ function recordToWire(record: StepRecord): Readonly<Record<string, unknown>> {
     sequence: record.sequence,
     started_at: record.startedAt,
     ended_at: record.endedAt,
+    has_start: record.hasStart,
     output_json: record.output && payloadText(record.output),
     error: record.error && failureToWire(record.error),
     retry: record.retry,
@@ -374,7 +382,7 @@ const assignmentSchema = z.object({
     .array(
       z.object({
         step_id: stepId,
-        kind: z.enum(['sleep', 'event', 'any', 'child', 'retry']),
+        kind: z.enum(['sleep', 'event', 'any', 'child', 'retry', 'decision']),
         due_at: z.number().nullable(),
       }),
     )
@@ -457,8 +465,21 @@ const recordSchema = z.object({
     .object({ maxAttempts: z.number(), initialDelayMs: z.number(), backoffFactor: z.number(), maxDelayMs: z.number() })
     .transform((policy) => retryPolicyFrom(policy, 'retry of a step'))
     .optional(),
+  has_start: z.boolean().nullish(),
   ...payloadFields('output'),
 });
+
+const startSchema = z
+  .object({
+    step_id: stepId,
+    name: z.string().max(limits.nameLengthMax).default(''),
+    attempt: z.number().int().min(1),
+    started_at: instant,
+  })
+  .transform((wire): StepStart => {
+    const { step_id, name, attempt, started_at } = wire;
+    return { stepId: step_id, name: name || stepNameFromId(step_id), attempt, startedAt: started_at };
+  });
 
 const waitSchema = z.object({
   step_id: stepId,
@@ -501,6 +522,7 @@ const reportSchema = z.object({
   ...payloadFields('output'),
   steps: z.array(recordSchema).max(limits.stepsPerReportMax).default([]),
   waits: z.array(waitSchema).max(limits.waitsPerReportMax).default([]),
+  starts: z.array(startSchema).max(limits.stepsPerReportMax).nullish(),
 });
 
 export const reportBatchSchema = z.object({ reports: z.array(z.unknown()).max(limits.reportsPerRequestMax) });
@@ -521,6 +543,7 @@ export function reportFromJson(input: unknown): Report {
     seenWakes: wire.seen_wakes,
     records: wire.steps.map((step, i) => recordFrom(step, i)),
     waits: wire.waits.map(waitFrom),
+    ...(wire.starts != null && wire.starts.length > 0 && { starts: wire.starts }),
     ...(end && { end }),
     ...(wire.kept && { kept: true }),
     ...(wire.status === 'failing' && { failing: wire.error ?? noReason }),
@@ -558,6 +581,7 @@ function recordFrom(wire: z.output<typeof recordSchema>, sequence: number): Step
     sequence: wire.sequence ?? sequence,
     startedAt: wire.started_at ?? 0,
     endedAt: wire.ended_at ?? 0,
+    ...(wire.has_start === true && { hasStart: true }),
     ...(wire.status === 'completed' && {
       output: payloadFrom(wire.output, wire.output_json, `output of step "${name}"`),
     }),

@@ -57,7 +57,7 @@ export interface MemoEntry {
 /** A wait that is not met yet: its branch stays parked. */
 export interface OpenWait {
   readonly stepId: string;
-  readonly kind: 'sleep' | 'event' | 'any' | 'child' | 'retry';
+  readonly kind: 'sleep' | 'event' | 'any' | 'child' | 'retry' | 'decision';
   readonly dueAt: number | null;
 }
 
@@ -121,6 +121,14 @@ export function isContinuation(offer: JobOffer): offer is Continuation {
   return 'resolutions' in offer;
 }
 
+/** A body that is about to start, of a step that must not be started again while nobody knows how that ended. */
+export interface StepStart {
+  readonly stepId: string;
+  readonly name: string;
+  readonly attempt: number;
+  readonly startedAt: number;
+}
+
 export interface StepRecord {
   readonly stepId: string;
   readonly name: string;
@@ -136,6 +144,8 @@ export interface StepRecord {
   readonly sequence: number;
   readonly startedAt: number;
   readonly endedAt: number;
+  /** Its start is on record: this is how it ended. */
+  readonly hasStart?: boolean | undefined;
 }
 
 interface WaitBase {
@@ -191,6 +201,7 @@ export interface Report {
   readonly seenWakes: number;
   readonly records: readonly StepRecord[];
   readonly waits: readonly WaitRequest[];
+  readonly starts?: readonly StepStart[] | undefined;
   readonly end?: JobEnd | undefined;
   /** The suspended execution stays in the worker's memory: a later lease on its run may come as a continuation. */
   readonly kept?: boolean | undefined;

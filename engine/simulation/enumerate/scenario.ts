@@ -100,6 +100,7 @@ export async function runScenario(
     },
     at: (ms, work) => client.later(READY_MS + ms, async () => work()),
   };
+  client.decideEvery(2_000);
   scenario.course(stage);
   await clock.settle();
   let writes = 0;

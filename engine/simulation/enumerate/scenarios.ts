@@ -258,6 +258,12 @@ export const scenarios: readonly Scenario[] = [
     { nodes: [waitAny([0, 1])], more: [send(900, 'paid'), send(901, 'cancelled')] },
     { engines: 2 },
   ),
+  scenario('a step that must not run twice', { nodes: [step('once', { once: true }), step('after')] }),
+  scenario('a step that must not run twice and fails once', { nodes: [step('once', { once: true, failures: 1 })] }),
+  scenario('a step that must not run twice, its worker killed in it', {
+    nodes: [parallel([[step('once', { once: true, bodyMs: 1_500 })], [step('other'), sleep('nap')]])],
+    more: [meanwhile(900, ({ cluster }) => cluster.workers()[0]?.kill())],
+  }),
   scenario('publish', { nodes: [publish(), step('after')] }),
   scenario('publish of several messages at once', {
     nodes: [parallel([[publish()], [publish()], [publish('other')], [step('work')]])],

@@ -31,7 +31,7 @@ describe('a run that is cancelled', () => {
   test('takes the runs with it that it waits for, and those that they wait for', async () => {
     const { engine, clock, statuses, runId } = await begin((step) => step.invoke(middle, {}, options));
     expect(await statuses()).toEqual({ root: 'waiting', middle: 'waiting', leaf: 'waiting' });
-    await engine.cancelRun(env, runId, 'enough');
+    await engine.operations.cancel(env, runId, { reason: 'enough' });
     expect(await statuses()).toEqual({ root: 'cancelled', middle: 'cancelled', leaf: 'cancelled' });
     await clock.advance(1_000);
     const { runs } = await engine.listRuns(env, { functionId: 'leaf' });
@@ -41,7 +41,7 @@ describe('a run that is cancelled', () => {
 
   test('has them undone too, when that is asked for', async () => {
     const { engine, clock, statuses, runId } = await begin((step) => step.invoke(middle, {}, options));
-    await engine.cancelRun(env, runId, '', { compensate: true });
+    await engine.operations.cancel(env, runId, { reason: '', compensate: true });
     await clock.settle();
     expect(await statuses()).toEqual({ root: 'cancelled', middle: 'cancelled', leaf: 'cancelled' });
     const { runs } = await engine.listRuns(env, { functionId: 'leaf' });
@@ -53,14 +53,14 @@ describe('a run that is cancelled', () => {
 
   test('leaves those of which that was said, those that it does not wait for, and those whose wait is over', async () => {
     const stays = await begin((step) => step.invoke(leaf, {}, { ...options, cancelWithParent: false }));
-    await stays.engine.cancelRun(env, stays.runId, '');
+    await stays.engine.operations.cancel(env, stays.runId, { reason: '' });
     expect(await stays.statuses()).toEqual({ root: 'cancelled', leaf: 'waiting' });
 
     const started = await begin(async (step) => {
       await step.invokeAsync(leaf);
       await step.sleep('nap', '1h');
     });
-    await started.engine.cancelRun(env, started.runId, '');
+    await started.engine.operations.cancel(env, started.runId, { reason: '' });
     expect(await started.statuses()).toEqual({ root: 'cancelled', leaf: 'waiting' });
 
     const late = await begin(async (step) => {
@@ -68,7 +68,7 @@ describe('a run that is cancelled', () => {
       await step.sleep('nap', '1h');
     });
     await late.clock.advance(2_000);
-    await late.engine.cancelRun(env, late.runId, '');
+    await late.engine.operations.cancel(env, late.runId, { reason: '' });
     expect(await late.statuses()).toEqual({ root: 'cancelled', leaf: 'waiting' });
   });
 });

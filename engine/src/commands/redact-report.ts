@@ -16,14 +16,18 @@ import {
  */
 export function redactedReport(report: Report, redactor: Redactor): Report {
   const alternatives = report.waits.flatMap((wait) => ('alternatives' in wait ? wait.alternatives : []));
-  const named = [...alternatives, ...report.records, ...report.waits].some((item) => hasValueInName(item, redactor));
-  if (named) return { ...report, records: [], waits: [], end: { status: 'failed', error: valueInName } };
+  const { failing, starts = [] } = report;
+  const named = [...alternatives, ...report.records, ...report.waits, ...starts].some((item) =>
+    hasValueInName(item, redactor),
+  );
+  if (named) return { ...report, records: [], waits: [], starts: [], end: { status: 'failed', error: valueInName } };
   const { end } = report;
   return {
     ...report,
     records: report.records.map((record): StepRecord => redactedFields(record, redactor)),
     waits: report.waits.map((wait) => redactedFields(wait, redactor)),
     ...(end && { end: redactedFields(end, redactor) }),
+    ...(failing && { failing: redactedFailure(failing, redactor) }),
   };
 }
 

@@ -14,6 +14,7 @@ import {
   type ReportAnswer,
   type Resolution,
   type StepRecord,
+  type StepStart,
   type WaitRequest,
 } from '@ironflow/core/wire';
 import type { Transaction } from '../group-commit/index.ts';
@@ -73,6 +74,7 @@ export async function report(tx: Transaction, input: ReportInput, ports: Command
   if (redactor !== undefined) report = redactedReport(report, redactor);
   const execution = new ReportedRun(tx, stored, { ...input, report }, ports);
   for (const record of report.records) await execution.record(record);
+  for (const start of report.starts ?? []) await execution.start(start);
   const goesOn = report.failing === undefined && (report.end === undefined || report.end.status === 'suspended');
   if (goesOn && !execution.mustFail) for (const wait of report.waits) await execution.begin(wait);
   return execution.end();
@@ -106,6 +108,30 @@ class ReportedRun {
     return this.#fatal !== undefined;
   }
 
+  /** A body begins that must not begin again while nobody knows how it ended. */
+  async start({ stepId, name, attempt: number, startedAt }: StepStart): Promise<void> {
+    const tx = this.#tx;
+    const known = tx.attempt > 1 ? await tx.get(attempts, [this.#run.id, stepId, number]) : null;
+    if (known !== null) {
+      if (known.fence !== this.#before.fence) this.#fatal ??= startedBefore(name, number);
+      return;
+    }
+    this.#broughtNews = true;
+    const { id: runId, fence } = this.#run;
+    const who = { fence, sessionId: this.#input.sessionId };
+    tx.insert(attempts, {
+      runId,
+      stepId,
+      number,
+      name,
+      ...who,
+      outcome: 'unknown',
+      error: null,
+      startedAt,
+      endedAt: startedAt,
+    });
+  }
+
   async record(reported: StepRecord): Promise<void> {
     const tx = this.#tx;
     const record = this.#input.reporter.retriesSteps ? reported : { ...reported, ...this.#place };
@@ -114,6 +140,7 @@ class ReportedRun {
     // A restarted run's attempts are counted, so there we look at once.
     if ((tx.attempt > 1 || this.#before.restart !== null) && (await this.#isRecorded(record))) return;
     this.#broughtNews = true;
+    if (record.hasStart === true) await this.#dropStart(record);
     if (record.attempt > 1) await this.#dropRetry(record.stepId);
     if (record.status === 'completed') {
       this.#insertStep(record, {
@@ -155,7 +182,8 @@ class ReportedRun {
       return true;
     }
     if (record.status === 'completed') return false;
-    if ((await tx.get(attempts, [this.#run.id, record.stepId, record.attempt])) === null) return false;
+    const attempt = await tx.get(attempts, [this.#run.id, record.stepId, record.attempt]);
+    if (attempt === null || attempt.outcome === 'unknown') return false; // at most its start is on record
     const wait = await tx.get(waits, [this.#run.id, record.stepId]);
     if (wait?.kind === 'retry') {
       this.#retries.push({ stepId: record.stepId, attempt: wait.attempt, dueAt: wait.dueAt ?? tx.now });
@@ -326,6 +354,12 @@ class ReportedRun {
     if (wait.resolution === null) this.#run = { ...this.#run, openWaits: this.#run.openWaits - 1 };
   }
 
+  /** What its start left open is told by how it ended. */
+  async #dropStart({ stepId, attempt }: StepRecord): Promise<void> {
+    const key = [this.#run.id, stepId, attempt];
+    if ((await this.#tx.get(attempts, key)) !== null) this.#tx.delete(attempts, key);
+  }
+
   #insertStep(
     record: StepRecord,
     outcome:
@@ -350,6 +384,7 @@ class ReportedRun {
       childRunId: null,
       position: null,
       patchedAt: null,
+      sessionId: this.#input.sessionId,
     });
   }
 
@@ -384,6 +419,15 @@ function contradiction(record: StepRecord, kind: StepKind): Failure {
     retryable: false,
     message: `Step "${record.name}" was recorded as ${kind} and is now reported as ${record.kind}. Give each step a name of its own, and keep their order the same on every execution.`,
     details: { stepId: record.stepId, recorded: kind, reported: record.kind },
+  };
+}
+
+function startedBefore(name: string, attempt: number): Failure {
+  return {
+    name: 'IronflowError',
+    code: 'CONFLICT',
+    retryable: false,
+    message: `Attempt ${attempt} of step "${name}", which must not run twice, was started before, and nobody knows how it ended.`,
   };
 }
 

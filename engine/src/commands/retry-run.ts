@@ -4,6 +4,7 @@ import type { Transaction } from '../group-commit/index.ts';
 import { decideFailure, type FailureDecision } from '../kernel/failure-policy.ts';
 import { jobIdOf, parkRun } from '../kernel/run.ts';
 import { attempts, type RunRow, runs, waits } from '../store/tables.ts';
+import { beginDecisions } from './decide-step.ts';
 import { failRun, failUndone, finishEnding, requeue } from './end-run.ts';
 import type { CommandPorts } from './ports.ts';
 import { blankWait } from './waits.ts';
@@ -22,7 +23,7 @@ export async function retryOrFailRun(
 ): Promise<void> {
   const decision = await decideRunFailure(tx, run, error, ports);
   if (decision.kind === 'final') return failRun(tx, run, error, ports, revoke);
-  waitForRetry(tx, run, error, decision, ports, revoke);
+  waitForRetry(tx, await beginDecisions(tx, run), error, decision, ports, revoke);
 }
 
 export async function decideRunFailure(
@@ -102,7 +103,7 @@ export async function expireDeadline(tx: Transaction, runId: string, ports: Comm
   };
   if (run.ending !== null) return timeOutUndoing(tx, run, error, ports);
   const decision = await decideRunFailure(tx, run, error, ports);
-  if (decision.kind === 'retry') waitForRetry(tx, run, error, decision, ports, true);
+  if (decision.kind === 'retry') waitForRetry(tx, await beginDecisions(tx, run), error, decision, ports, true);
   else await failUndone(tx, run, error, ports);
 }
 

@@ -13,6 +13,7 @@ import type { WorkerHello } from '@ironflow/core/wire';
 import type { Transaction } from '../group-commit/index.ts';
 import { jobIdOf, queueRun } from '../kernel/run.ts';
 import { runs, type SessionRow, type SessionTransport, sessions } from '../store/tables.ts';
+import { beginDecisions } from './decide-step.ts';
 import { recordLostLease } from './end-run.ts';
 import type { CommandPorts } from './ports.ts';
 
@@ -158,7 +159,8 @@ export async function releaseLease(
   if (end.reason === 'expired' && (await isSessionAlive(tx, sessionId))) return;
   if (end.reason !== 'returned') recordLostLease(tx, run);
   const idleLeases = end.reason === 'vanished' ? run.idleLeases + 1 : run.idleLeases;
-  const queued = queueRun({ ...run, idleLeases }, tx.now);
+  const left = end.reason === 'returned' ? run : await beginDecisions(tx, run);
+  const queued = queueRun({ ...left, idleLeases }, tx.now);
   tx.update(runs, queued);
   tx.afterCommit(() => {
     ports.outside.jobRevoked(

@@ -19,6 +19,7 @@ const STEP_KIND: Readonly<Record<Exclude<WaitKind, 'retry' | 'run-retry' | 'alte
   sleep: 'sleep',
   event: 'wait_for_event',
   any: 'wait_for_any',
+  decision: 'run',
   child: 'invoke',
 };
 
@@ -69,6 +70,7 @@ export function recordMetWait(
     readonly kind: StepKind;
     readonly createdAt: number;
     readonly childRunId: string | null;
+    readonly attempt?: number;
   },
   wakeNumber: number,
   outcome: WaitOutcome,
@@ -84,7 +86,7 @@ export function recordMetWait(
     status: outcome.status,
     output,
     error: error === undefined ? null : encodeJson(error, 'error of a wait'),
-    attempt: 1,
+    attempt: wait.attempt ?? 1,
     wake: wakeNumber,
     sequence: 0,
     resolution: wakeNumber,
@@ -94,6 +96,7 @@ export function recordMetWait(
     childRunId: wait.childRunId,
     position: null,
     patchedAt: null,
+    sessionId: null,
   };
   tx.insert(steps, row, stamp);
   return {

@@ -420,7 +420,7 @@ function examineSteps({ run, steps: done }: RunPicture): Finding[] {
 
 /** Whether it can come to pass without the run itself. */
 function isWakeUp({ kind, dueAt, resolution }: WaitRow): boolean {
-  return resolution === null && (dueAt !== null || kind === 'event' || kind === 'child');
+  return resolution === null && (dueAt !== null || kind === 'event' || kind === 'child' || kind === 'decision');
 }
 
 const seconds = (ms: number) => `${Math.round(ms / 1_000)} s`;

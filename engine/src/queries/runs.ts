@@ -55,7 +55,7 @@ export interface StepView {
   readonly runId: string;
   readonly name: string;
   readonly type: string;
-  readonly status: 'completed' | 'failed' | 'timed_out' | 'sleeping' | 'waiting' | 'retrying';
+  readonly status: 'completed' | 'failed' | 'timed_out' | 'sleeping' | 'waiting' | 'retrying' | 'undecided';
   readonly output?: Json;
   readonly error?: Failure;
   readonly attempt: number;
@@ -69,13 +69,15 @@ export interface StepView {
   /** When an operator put another output in its place. */
   readonly patchedAt?: string;
   readonly attempts: readonly AttemptView[];
+  /** How often its body was started: at least so often, by what is on record; at most so often, as leases were lost. */
+  readonly starts?: { readonly atLeast: number; readonly atMost: number };
 }
 
-/** An attempt that did not end its step. */
+/** One start of a step's body; of a run as a whole, one lease that brought no end. */
 export interface AttemptView {
   readonly number: number;
   /** `dropped`: it ended the step, and an operator had the step run again. */
-  readonly outcome: 'failed' | 'unknown' | 'dropped';
+  readonly outcome: 'completed' | 'failed' | 'unknown' | 'dropped';
   readonly worker?: string;
   readonly error?: Failure;
   readonly startedAt?: string;
@@ -197,8 +199,12 @@ export async function getSteps(store: Store, env: string, runId: string): Promis
     store.scan({ table: attempts, prefix: [runId], limit: ALL }).then((rows) => of(rows)),
   ]);
   const attemptsOf = (stepId: string) => attemptRows.filter((row) => row.stepId === stepId).map(attemptView);
+  const cutOff = attemptRows.filter(isCutOff).map(({ fence }) => fence);
   const views = [
-    ...stepRows.map((row) => ({ order: [row.wake, row.sequence], view: stepView(row, attemptsOf(row.stepId)) })),
+    ...stepRows.map((row) => ({
+      order: [row.wake, row.sequence],
+      view: stepView(row, attemptsOf(row.stepId), cutOff),
+    })),
     ...waitRows
       .filter(({ kind }) => kind !== 'run-retry' && kind !== 'alternative')
       .map((row) => ({ order: [row.wake, row.sequence], view: waitView(row, attemptsOf(row.stepId)) })),
@@ -223,8 +229,20 @@ export async function getRunAttempts(store: Store, env: string, runId: string): 
   return rows.map(({ row }) => attemptView(row));
 }
 
-function stepView(row: StepRow, failed: readonly AttemptView[]): StepView {
+/** A lease that ended while bodies may have run under it: it was lost, or its time was up. */
+function isCutOff({ stepId, outcome, error }: AttemptRow): boolean {
+  return stepId === '' && (outcome === 'unknown' || (error ?? '').includes('"FUNCTION_TIMEOUT"'));
+}
+
+/** @param cutOff - Fences of leases that were cut off: under each the body may have been started once more. */
+function stepView(row: StepRow, earlier: readonly AttemptView[], cutOff: readonly number[]): StepView {
   const output = outputOf(row);
+  const hasBody = row.kind === 'run' || row.kind === 'compensate';
+  // The engine itself records what was decided or waited for, under no fence.
+  const last = hasBody && row.fence > 0 ? [lastAttempt(row)] : [];
+  const attempts = [...earlier, ...last];
+  const lost = cutOff.filter((fence) => row.fence === 0 || fence < row.fence).length;
+  const onRecord = attempts.length;
   return {
     id: row.stepId,
     runId: row.runId,
@@ -240,7 +258,20 @@ function stepView(row: StepRow, failed: readonly AttemptView[]): StepView {
     durationMs: Math.max(0, row.endedAt - row.startedAt),
     ...(row.childRunId !== null && { childRunId: row.childRunId }),
     ...(row.patchedAt !== null && { patchedAt: iso(row.patchedAt) }),
-    attempts: failed,
+    attempts,
+    ...(hasBody && { starts: { atLeast: onRecord, atMost: onRecord + lost } }),
+  };
+}
+
+/** The attempt that ended the step is in the step's own row. */
+function lastAttempt(row: StepRow): AttemptView {
+  return {
+    number: row.attempt,
+    outcome: row.status === 'completed' ? 'completed' : 'failed',
+    ...(row.sessionId !== null && { worker: row.sessionId }),
+    ...(row.error !== null && { error: failureFrom(row.error) }),
+    startedAt: iso(row.startedAt),
+    endedAt: iso(row.endedAt),
   };
 }
 
@@ -302,6 +333,7 @@ const WAIT_STATUS = {
   any: 'waiting',
   child: 'waiting',
   retry: 'retrying',
+  decision: 'undecided',
 } as const;
 const WAIT_TYPE = {
   sleep: 'sleep',
@@ -309,6 +341,7 @@ const WAIT_TYPE = {
   any: 'wait_for_any',
   child: 'invoke',
   retry: 'run',
+  decision: 'run',
 } as const;
 
 function waitView(row: WaitRow, failed: readonly AttemptView[]): StepView {

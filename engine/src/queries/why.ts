@@ -77,6 +77,8 @@ function describe(wait: WaitRow): string {
       return `takes event "${wait.eventName}" as "${wait.name}"`;
     case 'child':
       return `waits for run ${wait.childRunId} of function "${wait.functionId}"${until}${step}`;
+    case 'decision':
+      return `waits for somebody to decide how attempt ${wait.attempt} of step "${wait.name}" ended, which must not run twice`;
     case 'retry':
       return `waits${until} for attempt ${wait.attempt} of step "${wait.name}"`;
     case 'run-retry':

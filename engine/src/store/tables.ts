@@ -230,6 +230,8 @@ export const steps = table({
     childRunId: nullable(text({ immutable: true })),
     /** For a message that was published: its sequence in the topic. */
     position: nullable(integer({ immutable: true })),
+    /** The worker whose attempt ended it; null when the engine did, and where it is not known. */
+    sessionId: nullable(text({ immutable: true })),
     /** When an operator put another output in its place. */
     patchedAt: nullable(integer()),
   },
@@ -240,7 +242,9 @@ export const steps = table({
 /**
  * An attempt that did not end its step: it failed, or its lease ended and nobody knows how far it came. (The attempt that
  * ended the step is in the step's own row.) With an empty step id: a lease that was lost; every step not recorded by then
- * may have been started under it. `dropped`: it ended the step, and an operator had the step run again.
+ * may have been started under it. One of a step that must not run twice is there from its start on, with the outcome `unknown`, until
+ * its end is recorded.
+ * `dropped`: it ended the step, and an operator had the step run again.
  */
 export const attempts = table({
   name: 'attempts',
@@ -262,7 +266,7 @@ export const attempts = table({
 export type AttemptOutcome = 'failed' | 'unknown' | 'dropped';
 
 /** `any` waits for whichever of its alternatives comes first; each of these is a row of its own, and they leave together. */
-export type WaitKind = 'sleep' | 'event' | 'any' | 'alternative' | 'child' | 'retry' | 'run-retry';
+export type WaitKind = 'sleep' | 'event' | 'any' | 'alternative' | 'child' | 'retry' | 'run-retry' | 'decision';
 
 /** Something durable that a run waits for. It leaves when it is met; a retry leaves with the attempt it allowed. */
 export const waits = table({

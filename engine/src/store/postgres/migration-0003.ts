@@ -2,6 +2,7 @@
 export const stepsSql: readonly string[] = [
   `ALTER TABLE "runs" ADD COLUMN "ending" text COLLATE "C"`,
   `ALTER TABLE "steps" ADD COLUMN "position" bigint`,
+  `ALTER TABLE "steps" ADD COLUMN "session_id" text COLLATE "C"`,
   `ALTER TABLE "waits" ADD COLUMN "match_expression" text COLLATE "C"`,
   `ALTER TABLE "waits" ADD COLUMN "any_of" text COLLATE "C"`,
   `ALTER TABLE "waits" ADD COLUMN "child_stays" boolean`,

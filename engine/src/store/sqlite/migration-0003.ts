@@ -2,6 +2,7 @@
 export const stepsSql: readonly string[] = [
   `ALTER TABLE "runs" ADD COLUMN "ending" TEXT`,
   `ALTER TABLE "steps" ADD COLUMN "position" INTEGER`,
+  `ALTER TABLE "steps" ADD COLUMN "session_id" TEXT`,
   `ALTER TABLE "waits" ADD COLUMN "match_expression" TEXT`,
   `ALTER TABLE "waits" ADD COLUMN "any_of" TEXT`,
   `ALTER TABLE "waits" ADD COLUMN "child_stays" INTEGER`,

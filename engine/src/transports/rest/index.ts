@@ -1,6 +1,7 @@
 // REST: the contract's paths for workers and clients, translated to the engine's use cases.
 
 import {
+  assertPayloadSize,
   assertSubject,
   encodeJson,
   IronflowError,
@@ -14,6 +15,7 @@ import {
   answerToJson,
   assignmentToJson,
   contractReportFromJson,
+  decideStepRequest,
   heartbeatRequest,
   jobOfferToJson,
   parseInput,
@@ -26,6 +28,7 @@ import {
   workerHelloFromJson,
 } from '@ironflow/core/wire';
 import { z } from 'zod';
+import type { StepDecision } from '../../commands/decide-step.ts';
 import type { EmitInput } from '../../commands/emit.ts';
 import { parseJobId } from '../../kernel/run.ts';
 import { version } from '../../version.ts';
@@ -71,6 +74,7 @@ export const restRoutes: readonly Route[] = [
   },
   ...runRoutes,
   ...secretRoutes,
+  { method: 'POST', path: '/api/v1/runs/:runId/decide', handle: decideStep },
   { method: 'POST', path: '/api/v1/workers/:workerId/register', handle: registerWorker },
   { method: 'POST', path: '/api/v1/workers/:workerId/heartbeat', handle: heartbeat },
   { method: 'POST', path: '/api/v1/workers/:workerId/deregister', handle: deregister },
@@ -110,6 +114,26 @@ export function emitInput(
     source: null,
     runId: runId ?? null,
   };
+}
+
+async function decideStep(request: RestRequest): Promise<Answer> {
+  const { stepId, output, error, again } = parseInput(decideStepRequest, await body(request), 'decision');
+  const given = [output !== undefined, error != null, again === true].filter(Boolean).length;
+  if (given !== 1) {
+    throw new ValidationError(
+      'A decision says one of three things: output (the step is taken to have ended with it), error (to have failed with this message), or again: true.',
+    );
+  }
+  const { engine, env } = request;
+  const decision = ((): StepDecision => {
+    if (again === true) return { kind: 'again' };
+    if (error != null)
+      return { kind: 'error', error: { name: 'Error', code: 'STEP_FAILED', retryable: false, message: error } };
+    const text = encodeJson(output ?? null, `output of step "${stepId}"`);
+    assertPayloadSize(text, `output of step "${stepId}"`);
+    return { kind: 'output', output: text };
+  })();
+  return json(await engine.decideStep(env, param(request, 'runId'), stepId, decision));
 }
 
 async function postEvent(request: RestRequest): Promise<Answer> {
