@@ -240,7 +240,7 @@ CREATE TABLE "steps" (
   "started_at" INTEGER NOT NULL,
   "ended_at" INTEGER NOT NULL,
   "child_run_id" TEXT,
-  "revision" INTEGER NOT NULL, "position" INTEGER, "patched_at" INTEGER,
+  "revision" INTEGER NOT NULL, "position" INTEGER, "session_id" TEXT, "patched_at" INTEGER,
   PRIMARY KEY ("run_id", "step_id")
 ) STRICT, WITHOUT ROWID;
 
