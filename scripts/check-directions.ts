@@ -53,7 +53,7 @@ const tables: Readonly<Record<string, Rooms>> = {
     'group-commit': ['store', 'ports', '@ironflow/core'],
     cluster: ['group-commit', 'store/tables.ts', 'type store', 'type ports'],
     commands: [
-      ...['group-commit', 'kernel', 'store/tables.ts'],
+      ...['group-commit', 'kernel', 'store/tables.ts', 'type store'],
       ...['@ironflow/core', '@ironflow/core/wire', 'node:crypto'],
     ],
     queries: ['kernel', 'store/tables.ts', 'store', 'ports', '@ironflow/core', '@ironflow/core/wire'],

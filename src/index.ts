@@ -90,12 +90,16 @@ export type { Logger } from './logger.ts';
 // Endpoints and workers.
 export { type NodeRequest, type NodeResponse, type ServeConfig, type ServeHandler, serve } from './serve/index.ts';
 export type {
+  AlternativeFilter,
+  AnyOf,
   Branch,
   EventFilter,
+  Invokable,
   InvokeOptions,
   JsonOf,
   ParallelOptions,
+  Published,
   StepClient,
   StepOptions,
 } from './step/index.ts';
-export { createWorker, type Worker, type WorkerConfig } from './worker/index.ts';
+export { createWorker, type WarmExecutionsConfig, type Worker, type WorkerConfig } from './worker/index.ts';

@@ -3,7 +3,8 @@ import type { Failure } from '@ironflow/core/wire';
 import type { Transaction } from '../group-commit/index.ts';
 import { endingOf, endRun, isEnded, jobIdOf, queueRun, type RunEnd, type RunEnding } from '../kernel/run.ts';
 import { mayUndo } from '../kernel/worker-capabilities.ts';
-import { attempts, type RunRow, runs, sessions, type WaitRow, waits } from '../store/tables.ts';
+import { type RunRow, runs, sessions, type WaitRow, waits } from '../store/tables.ts';
+import { recordLostLease } from './lost-lease.ts';
 import type { CommandPorts } from './ports.ts';
 import { makeReady } from './start-runs.ts';
 import { isStepped, meetWait, type SteppedWait, type WaitOutcome } from './waits.ts';
@@ -90,22 +91,6 @@ export async function finishEnding(tx: Transaction, run: RunRow, ports: CommandP
 }
 
 // ── ends ──
-
-/** Under this lease every step not recorded by now may have been started, and nobody knows. */
-export function recordLostLease(tx: Transaction, run: RunRow): void {
-  tx.insert(attempts, {
-    runId: run.id,
-    stepId: '',
-    number: run.fence,
-    name: '',
-    fence: run.fence,
-    sessionId: run.leaseSession,
-    outcome: 'unknown',
-    error: null,
-    startedAt: run.leasedAt,
-    endedAt: tx.now,
-  });
-}
 
 /** Also waits that are met but not taken up: a retry that is due stays until its attempt is recorded. */
 async function dropWaits(tx: Transaction, run: RunRow, keeps: (wait: WaitRow) => boolean = () => false): Promise<void> {

@@ -7,7 +7,7 @@ import { jobIdOf } from '../kernel/run.ts';
 import { runs } from '../store/tables.ts';
 import { failRun } from './end-run.ts';
 import type { CommandPorts } from './ports.ts';
-import { releaseLease } from './sessions.ts';
+import { releaseLease } from './release-lease.ts';
 
 /** So many leases of a run in a row may end like this; then its function does the same each time. */
 const VANISHED_MAX = 5;

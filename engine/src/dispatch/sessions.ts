@@ -5,16 +5,9 @@
 
 import { type Capability, capabilities, type JobHandlers, type JobOffer, type WorkerHello } from '@ironflow/core/wire';
 import type { CommandPorts } from '../commands/ports.ts';
+import { type LeaseEnd, releaseLease } from '../commands/release-lease.ts';
 import { type Reader, resolutionsSince } from '../commands/resolutions.ts';
-import {
-  endSession,
-  extendSession,
-  heartbeat,
-  type LeaseEnd,
-  registerSession,
-  releaseLease,
-  shortenSession,
-} from '../commands/sessions.ts';
+import { endSession, extendSession, heartbeat, registerSession, shortenSession } from '../commands/sessions.ts';
 import { jobVanished } from '../commands/vanished-job.ts';
 import type { GroupCommit } from '../group-commit/index.ts';
 import { jobIdOf, parseJobId } from '../kernel/run.ts';

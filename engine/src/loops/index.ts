@@ -2,9 +2,10 @@
 
 import type { CommandPorts } from '../commands/ports.ts';
 import { purgeRun } from '../commands/purge.ts';
+import { releaseLease } from '../commands/release-lease.ts';
 import { expireDeadline } from '../commands/retry-run.ts';
 import { retiredSecretMs } from '../commands/secrets.ts';
-import { expireSession, finishExpiry, releaseLease } from '../commands/sessions.ts';
+import { expireSession, finishExpiry } from '../commands/sessions.ts';
 import { fireTimer } from '../commands/timers.ts';
 import type { GroupCommit } from '../group-commit/index.ts';
 import type { Clock } from '../ports/clock.ts';
