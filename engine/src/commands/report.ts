@@ -111,6 +111,8 @@ class ReportedRun {
   /** A body begins that must not begin again while nobody knows how it ended. */
   async start({ stepId, name, attempt: number, startedAt }: StepStart): Promise<void> {
     const tx = this.#tx;
+    if (tx.attempt === 1) tx.expectAbsent(steps, [this.#run.id, stepId]);
+    else if ((await tx.get(steps, [this.#run.id, stepId])) !== null) return; // told again, late: it is over
     const known = tx.attempt > 1 ? await tx.get(attempts, [this.#run.id, stepId, number]) : null;
     if (known !== null) {
       if (known.fence !== this.#before.fence) this.#fatal ??= startedBefore(name, number);
@@ -137,8 +139,9 @@ class ReportedRun {
     const record = this.#input.reporter.retriesSteps ? reported : { ...reported, ...this.#place };
     if (this.#isRepeated(record)) return;
     // The first try takes for granted that the step is new. Where it is not, the commit refuses and we come again and look.
-    // A restarted run's attempts are counted, so there we look at once.
-    if ((tx.attempt > 1 || this.#before.restart !== null) && (await this.#isRecorded(record))) return;
+    // Where an attempt's row may be there before its end (of a restarted run, of a start on record), we look at once.
+    const looks = tx.attempt > 1 || this.#before.restart !== null || record.hasStart === true;
+    if (looks && (await this.#isRecorded(record))) return;
     this.#broughtNews = true;
     if (record.hasStart === true) await this.#dropStart(record);
     if (record.attempt > 1) await this.#dropRetry(record.stepId);
@@ -357,7 +360,7 @@ class ReportedRun {
   /** What its start left open is told by how it ended. */
   async #dropStart({ stepId, attempt }: StepRecord): Promise<void> {
     const key = [this.#run.id, stepId, attempt];
-    if ((await this.#tx.get(attempts, key)) !== null) this.#tx.delete(attempts, key);
+    if ((await this.#tx.get(attempts, key))?.outcome === 'unknown') this.#tx.delete(attempts, key);
   }
 
   #insertStep(
