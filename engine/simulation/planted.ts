@@ -184,7 +184,11 @@ export const plantedBugs: readonly BugDescription[] = [
   {
     name: 'failed attempts are not kept',
     promise: 4,
-    caughtAs: ['an attempt follows a failure on record', 'each start of a body is an attempt on record'],
+    caughtAs: [
+      'a body that must not run twice starts on record',
+      'an attempt follows a failure on record',
+      'each start of a body is an attempt on record',
+    ],
     plant: () => ({ writeSets: async (writeSets) => writeSets.map(without(attempts)) }),
   },
   {

@@ -77,6 +77,7 @@ describe('a run', () => {
     ).toEqual([
       [1, 'failed'],
       [2, 'failed'],
+      [3, 'completed'],
     ]);
   });
 

@@ -282,7 +282,7 @@ describe('ironflow secret', () => {
     expect(await wrong.exited).toMatchObject({ code: 2, err: expect.stringMatching(/Key 2 of IRONFLOW_SECRET_KEY/) });
   });
 
-  test('ends with 2 for wrong use, and with 1 when no engine answers', async () => {
+  test('ends with 2 for wrong use, and with 6 when no engine answers', async () => {
     for (const args of [
       [],
       ['get', 'X'],
@@ -294,7 +294,7 @@ describe('ironflow secret', () => {
     ])
       expect(await secret(args, 'long enough')).toMatchObject({ code: 2, out: '' });
     expect(await secret(['list', '--url', 'http://127.0.0.1:1'])).toMatchObject({
-      code: 1,
+      code: 6,
       err: expect.stringMatching(/No engine answers/),
     });
     expect(await secret(['--help'])).toMatchObject({ code: 0, out: expect.stringMatching(/ironflow secret set/) });

@@ -232,6 +232,7 @@ CREATE TABLE steps (
   child_run_id text COLLATE "C",
   revision bigint NOT NULL,
   "position" bigint,
+  session_id text COLLATE "C",
   patched_at bigint
 );
 CREATE INDEX steps_by_resolution ON steps USING btree (run_id, resolution) WHERE (resolution IS NOT NULL);
@@ -269,7 +270,10 @@ CREATE TABLE waits (
   wake bigint NOT NULL,
   sequence bigint NOT NULL,
   created_at bigint NOT NULL,
-  revision bigint NOT NULL
+  revision bigint NOT NULL,
+  match_expression text COLLATE "C",
+  any_of text COLLATE "C",
+  child_stays boolean
 );
 CREATE INDEX waits_by_due ON waits USING btree (due_at, run_id, step_id) WHERE (due_at IS NOT NULL);
 CREATE INDEX waits_by_event ON waits USING btree (match_key, run_id, step_id) WHERE (match_key IS NOT NULL);

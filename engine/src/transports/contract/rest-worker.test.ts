@@ -728,7 +728,7 @@ describe('a yielded wait for an event', () => {
     await worker.yielded(await worker.take(), { ...wait, step_id: `${runId}:w:0` });
     const run = await engine.until(runId, 'failed');
     expect(run.error?.code).toBe(code);
-    expect(run.error?.message).toMatch(/2 weeks|data\.a > 3/);
+    expect(run.error?.message).toMatch(/2 weeks|data\.a >/);
   });
 
   test('that is yielded again and again although it was met ends the run', async () => {
