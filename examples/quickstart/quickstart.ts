@@ -2,9 +2,9 @@
 //
 //   npx node examples/quickstart/quickstart.ts
 //
-// Look at `welcome`. Each `step.*` is stored before the next one starts: when the sleep is over, or the event has come, the
-// handler runs again from its top, and what is stored is given back instead of done again. So "handler" is printed more often
-// than "mail".
+// Look at `welcome`. Each `step.*` is stored before the next one starts. As long as its worker lives, the handler goes on where
+// it is; where the worker does not keep it (here it keeps none: `warmExecutions: false`), or has died, the handler runs again from
+// its top, and what is stored is given back instead of done again. So "handler" is printed more often than "mail".
 
 import { createEngine } from '@ironflow/engine';
 import { createClient, createFunction, createWorker } from '@ironflow/node';
@@ -34,7 +34,7 @@ const welcome = createFunction(
 
 // In memory, so that nothing is left behind. Without `store`, everything is kept in ./.ironflow and outlives the process.
 const engine = await createEngine({ store: 'memory' });
-const worker = createWorker({ functions: [welcome], engine, logger: false });
+const worker = createWorker({ functions: [welcome], engine, warmExecutions: false, logger: false });
 const client = createClient({ engine });
 
 const working = worker.start();
