@@ -27,7 +27,11 @@ export async function beginDecisions(tx: Transaction, run: RunRow): Promise<RunR
   const open = rows.filter(
     ({ stepId, outcome, fence }) => stepId !== '' && outcome === 'unknown' && fence === run.fence,
   );
+  let openWaits = run.openWaits + open.length;
   for (const { stepId, name, number } of open) {
+    const retry = await tx.get(waits, [run.id, stepId]); // what let this attempt start stays until its end is recorded
+    if (retry !== null) tx.delete(waits, [run.id, stepId]);
+    if (retry?.resolution === null) openWaits -= 1;
     tx.insert(waits, {
       ...blankWait,
       runId: run.id,
@@ -42,7 +46,7 @@ export async function beginDecisions(tx: Transaction, run: RunRow): Promise<RunR
       createdAt: tx.now,
     });
   }
-  return open.length === 0 ? run : { ...run, openWaits: run.openWaits + open.length };
+  return open.length === 0 ? run : { ...run, openWaits };
 }
 
 /**
