@@ -34,8 +34,6 @@ export async function judge(client: ChaosClient, ledgerPath: string): Promise<Ve
       broken.push(`An invoked function runs once: order ${n} has children ${childIds.join(', ')}.`);
     for (const id of [runId, ...childIds]) {
       const recorded = id === runId ? children : await client.surely((api) => api.getRunSteps(id));
-      // Attempts with no step are leases that were lost; each may have started every step that was not recorded by then.
-      const lostLeases = recorded.attempts.length;
       for (const step of recorded.steps.filter(({ type }) => type === 'run')) {
         steps++;
         const times = starts.get(step.id) ?? [];
@@ -45,11 +43,11 @@ export async function judge(client: ChaosClient, ledgerPath: string): Promise<Ve
         const late = times.filter((at) => at > endedAt);
         if (late.length > 0)
           broken.push(`A completed step is never started again: ${step.id} was, ${late.length} times.`);
-        const explained = step.attempt + lostLeases;
+        const { atLeast, atMost } = step.starts ?? { atLeast: 0, atMost: 0 };
         repeated += Math.max(0, times.length - step.attempt);
-        if (times.length > explained)
+        if (times.length < atLeast || times.length > atMost)
           broken.push(
-            `Each start is accounted for: ${step.id} started ${times.length} times, ${explained} are explained.`,
+            `Each start is accounted for: ${step.id} started ${times.length} times, ${atLeast} to ${atMost} are on record.`,
           );
       }
     }

@@ -2,6 +2,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { isEnded } from '../src/kernel/run.ts';
+import { getSteps } from '../src/queries/steps.ts';
 import type { CommitResult, Store, WriteSet } from '../src/store/port.ts';
 import type { Row, Table } from '../src/store/table.ts';
 import {
@@ -369,7 +370,7 @@ export class Checker {
   // ── the end ──
 
   /** At the end: nothing is left over, and the store holds what was committed and nothing else. */
-  async compareWith(store: Pick<Store, 'scan'>): Promise<void> {
+  async compareWith(store: Pick<Store, 'get' | 'scan'>): Promise<void> {
     const all = async <R extends Row>(table: Table<R>): Promise<R[]> =>
       (await store.scan({ table, limit: Number.MAX_SAFE_INTEGER })).map(({ row }) => row);
     const [runRows, stepRows, waitRows, attemptRows, sessionRows] = [
@@ -382,6 +383,7 @@ export class Checker {
     this.#log.compareWith(await all(events));
     this.#topics.compareWith(await all(topicMessages));
     this.#starts.checkCovered();
+    for (const { id, env } of runRows) this.#starts.checkBounds(id, await getSteps(store, env, id));
     const { mirror } = this;
     this.#compare('run', runRows, [...mirror.runs.values()], ({ id }) => id);
     this.#compare('step', stepRows, [...mirror.steps.values()], ({ runId, stepId }) => `${runId} ${stepId}`);

@@ -1,5 +1,5 @@
 import { MemoryStore } from '../src/store/memory/index.ts';
-import type { Claim, CommitResult, Scan, Stored, WriteSet } from '../src/store/port.ts';
+import type { Claim, CommitResult, Scan, Store, Stored, WriteSet } from '../src/store/port.ts';
 import type { Row } from '../src/store/table.ts';
 import { type RunRow, runs } from '../src/store/tables.ts';
 import type { Checker } from './checker.ts';
@@ -49,8 +49,8 @@ export class ObservedStore extends MemoryStore {
   }
 
   /** What is stored, whatever bug is planted. */
-  get stored(): { scan<R extends Row>(scan: Scan<R>): Promise<Stored<R>[]> } {
-    return { scan: (scan) => super.scan(scan) };
+  get stored(): Pick<Store, 'get' | 'scan'> {
+    return { get: (table, keys) => super.get(table, keys), scan: (scan) => super.scan(scan) };
   }
 
   /** Whether engines call and call and time does not go on. They are then not answered any more, so that the simulation ends. */

@@ -6,8 +6,10 @@
 //       decision.
 //   A4. At the end each start is covered: it ended its step; or it failed on record; or its lease was lost on record; or its run was
 //       ended over its head (cancelled, out of time).
+//   A6. At the end what each step says of its starts contains their true number.
 
 import { isEnded } from '../src/kernel/run.ts';
+import type { StepView } from '../src/queries/steps.ts';
 import type { Mirror } from './mirror.ts';
 import type { Report } from './violation.ts';
 
@@ -106,6 +108,19 @@ export class StartChecks {
           );
         }
       }
+    }
+  }
+
+  /** @param steps - The run's, as anybody may see them. */
+  checkBounds(runId: string, steps: readonly StepView[]): void {
+    if (this.#mirror.runs.get(runId)?.status === 'cancelled') return; // it took what its bodies came to with it
+    for (const { id, starts } of steps) {
+      const count = this.#starts.get(id)?.length ?? 0;
+      if (starts === undefined || (starts.atLeast <= count && count <= starts.atMost)) continue;
+      this.#report(
+        'a step’s bounds contain its starts',
+        `${id} started ${count} times, not ${starts.atLeast} to ${starts.atMost}`,
+      );
     }
   }
 

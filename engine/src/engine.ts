@@ -61,21 +61,16 @@ import { createSecretBox, secretKeyFrom } from './ports/secret-box.ts';
 import { type AuditPage, type ListAuditOptions, listAudit } from './queries/audit.ts';
 import { type FunctionView, listFunctions, listWorkers, type WorkerView } from './queries/registry.ts';
 import {
-  type AttemptView,
   findRun,
   getRun,
-  getRunAttempts,
-  getSteps,
-  getWaits,
   type ListRunsOptions,
   listRuns,
   type RunPage,
   type RunView,
   runView,
-  type StepView,
-  type WaitView,
 } from './queries/runs.ts';
 import { listSecrets } from './queries/secrets.ts';
+import { type AttemptView, getRunAttempts, getSteps, getWaits, type StepView, type WaitView } from './queries/steps.ts';
 import { getTopicStats, listTopics, type TopicStats, type TopicView } from './queries/topics.ts';
 import type { Store } from './store/port.ts';
 import { functions, type RunRow, registries, runs, secrets, sessions } from './store/tables.ts';

@@ -21,7 +21,8 @@ import { outputOf } from '../kernel/memo.ts';
 import type { StatusFilter } from '../kernel/status-word.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { RunFilter } from '../queries/run-filter.ts';
-import { findRun, getRun, getSteps, listRuns, type RunView, runIdsBefore, type StepView } from '../queries/runs.ts';
+import { findRun, getRun, listRuns, type RunView, runIdsBefore } from '../queries/runs.ts';
+import { getSteps, type StepView } from '../queries/steps.ts';
 import type { Store } from '../store/port.ts';
 import { BULK_STATUSES, firstPlace, placeFrom, textOf } from './bulk-place.ts';
 

@@ -33,7 +33,8 @@ import {
 } from '@ironflow/core/wire';
 import type { Engine } from '../../engine.ts';
 import { functionView } from '../../queries/registry.ts';
-import type { RunView, StepView } from '../../queries/runs.ts';
+import type { RunView } from '../../queries/runs.ts';
+import type { StepView } from '../../queries/steps.ts';
 import { version } from '../../version.ts';
 import { type Answer, type Exchange, json, readJson, statusOf } from '../exchange.ts';
 import { emitInput } from '../rest/index.ts';
