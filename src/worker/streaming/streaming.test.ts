@@ -1,9 +1,11 @@
 // The streaming worker against a real engine, whose port is closed and opened again under it.
 
 import { createServer, type ServerHttp2Stream } from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
+import { createServer as createTlsServer, getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { expect, onTestFinished, test } from 'vitest';
 import { createEngine } from '../../../engine/src/main.ts';
+import { certificate, key } from '../../../engine/src/test-support/certificate.ts';
 import { temporaryDirectory } from '../../../engine/src/test-support/index.ts';
 import { createClient } from '../../client/index.ts';
 import { createFunction } from '../../function/index.ts';
@@ -92,6 +94,47 @@ test('that drains ends what it has begun, hands back what it has not, and takes 
   await firstWorking;
   await second.stop();
   await secondWorking;
+});
+
+/** What stands before an engine and speaks TLS: passes on what it decrypts, as it is. Returns its address, and what ALPN came to. */
+async function serveTls(engineUrl: string): Promise<{ readonly serverUrl: string; readonly protocols: Set<unknown> }> {
+  const protocols = new Set<unknown>();
+  const server = createTlsServer({ key, cert: certificate, ALPNProtocols: ['h2', 'http/1.1'] }, (socket) => {
+    protocols.add(socket.alpnProtocol);
+    const inner = connect({ host: '127.0.0.1', port: Number(new URL(engineUrl).port) });
+    for (const one of [socket, inner]) one.on('error', () => {});
+    socket.on('close', () => inner.destroy());
+    inner.on('close', () => socket.destroy());
+    socket.pipe(inner).pipe(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  return { serverUrl: `https://localhost:${(server.address() as AddressInfo).port}`, protocols };
+}
+
+test('works over TLS, and not with a certificate that nobody trusts', async () => {
+  const { serverUrl: inner } = await open();
+  const { serverUrl, protocols } = await serveTls(inner);
+  const fn = createFunction({ id: 'f', triggers: [{ event: 'go' }] }, async ({ step }) => {
+    const a = await step.run('a', () => 1);
+    await step.sleep('a moment', 5);
+    return a + (await step.run('b', () => 2));
+  });
+  const before = getCACertificates('default');
+  onTestFinished(() => setDefaultCACertificates(before));
+  await expect(connectTo(serverUrl).closed).rejects.toMatchObject({
+    code: 'CONNECTION_LOST',
+    message: expect.stringContaining('self-signed certificate'),
+  });
+  setDefaultCACertificates([...before, certificate]);
+  const worker = createStreamingWorker({ functions: [fn], serverUrl, logger: false });
+  const working = worker.start();
+  await worker.ready;
+  expect(protocols).toContain('h2');
+  const { output } = await createClient({ serverUrl }).emitSync('go', {});
+  expect(output).toBe(3);
+  await worker.drain();
+  await working;
 });
 
 test('ends when its key is refused', async () => {
