@@ -49,6 +49,9 @@ export async function open(options: Options): Promise<Contender> {
   };
 }
 
+/** Room for jobs, in every transport. */
+const JOBS_MAX = 1_000;
+
 /** What a run of these kinds takes is long, so it is started first and asked for later. */
 const STARTED_FIRST: ReadonlySet<WorkflowKind> = new Set(['nap', 'wait']);
 
@@ -119,7 +122,7 @@ interface Opened {
 
 async function openInProcess(store: OpenStore): Promise<Opened> {
   const engine = await createEngine(store.options);
-  const worker = createWorker({ functions, engine, maxConcurrentJobs: 1_000, logger: false });
+  const worker = createWorker({ functions, engine, maxConcurrentJobs: JOBS_MAX, logger: false });
   const working = worker.start();
   await worker.ready;
   return {
@@ -137,7 +140,8 @@ async function openInProcess(store: OpenStore): Promise<Opened> {
 async function openServed(store: OpenStore, transport: string): Promise<Opened> {
   const port = await freePort();
   const serverUrl = `http://localhost:${port}`;
-  const engine = new Child('../engine/src/cli/run.ts', ['serve', '--port', `${port}`, ...store.args]);
+  const room = transport === 'push' ? ['--push-concurrency', `${JOBS_MAX}`] : [];
+  const engine = new Child('../engine/src/cli/run.ts', ['serve', '--port', `${port}`, ...room, ...store.args]);
   const client = createClient({ serverUrl });
   await until('the engine answers', async () => (await client.health()) === 'ok');
   const executor = await (transport === 'push' ? openEndpoint(client) : openWorker(client, serverUrl, transport));

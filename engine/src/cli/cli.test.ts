@@ -122,6 +122,7 @@ describe('ironflow serve', () => {
   test.each([
     [['serve', '--port', 'many'], '--port is "many"'],
     [['serve', '--retention', 'long'], '--retention is "long"'],
+    [['serve', '--push-concurrency', '0'], '--push-concurrency is "0"'],
     [['serve', '--nonsense'], '--nonsense'],
     [['serve', '--host', '0.0.0.0', '--port', '0'], 'IRONFLOW_API_KEY'],
     [['serve', '--log-level', 'loud'], 'one of debug, info, warn, error'],

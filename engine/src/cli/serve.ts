@@ -20,6 +20,7 @@ ${storeHelp}
   --retention <duration>  How long finished runs are kept, such as 30d. Default: for ever.
   --lease <duration>      How long a worker may be silent before others take its runs. Default 30s.
   --public-url <url>      Where push endpoints reach this engine. Default: the address it listens on.
+  --push-concurrency <n>  Requests open to one push endpoint at a time, from this engine. Default 50.
   --insecure              Listen beyond this machine without keys.
   --log-level <level>     debug, info, warn or error. Default info, or IRONFLOW_LOG_LEVEL.
   --log-json              Write log lines as JSON. Default where the log is not read at a terminal.
@@ -51,7 +52,7 @@ export async function serve(args: readonly string[], program: Program): Promise<
       leaseMs: options.leaseMs,
       runRetentionMs: options.retentionMs,
       secretKeys: options.secretKeys,
-      push: { signingKey: options.signingKey, publicUrl: options.publicUrl },
+      push: { signingKey: options.signingKey, publicUrl: options.publicUrl, concurrency: options.pushConcurrency },
     });
     const { url } = await engine.listen({ port: options.port, host: options.host });
     program.out(banner(url, dataOf(options.store), options));
@@ -78,6 +79,7 @@ interface ServeOptions {
   readonly retentionMs: number | undefined;
   readonly leaseMs: number | undefined;
   readonly publicUrl: string | undefined;
+  readonly pushConcurrency: number | undefined;
   readonly insecure: boolean;
   readonly logLevel: LogLevel;
   readonly logJson: boolean;
@@ -99,6 +101,9 @@ function readOptions(args: readonly string[], { env, isTerminal }: Program): Ser
   const publicUrl = values['public-url'];
   if (publicUrl !== undefined && !URL.canParse(publicUrl))
     throw new ValidationError(`--public-url is "${publicUrl}", which is not a URL.`);
+  const pushConcurrency = values['push-concurrency'];
+  if (pushConcurrency !== undefined && !/^[1-9]\d{0,5}$/.test(pushConcurrency))
+    throw new ValidationError(`--push-concurrency is "${pushConcurrency}"; it must be a number from 1 to 999999.`);
   return {
     port: Number(port),
     host: given(values.host, 'IRONFLOW_HOST') ?? '127.0.0.1',
@@ -106,6 +111,7 @@ function readOptions(args: readonly string[], { env, isTerminal }: Program): Ser
     retentionMs: values.retention === undefined ? undefined : parseDuration(values.retention, '--retention'),
     leaseMs: values.lease === undefined ? undefined : parseDuration(values.lease, '--lease'),
     publicUrl,
+    pushConcurrency: pushConcurrency === undefined ? undefined : Number(pushConcurrency),
     insecure: values.insecure ?? false,
     logLevel,
     logJson: values['log-json'] ?? !isTerminal,
@@ -127,6 +133,7 @@ function parseServeArgs(args: readonly string[]) {
         retention: { type: 'string' },
         lease: { type: 'string' },
         'public-url': { type: 'string' },
+        'push-concurrency': { type: 'string' },
         insecure: { type: 'boolean' },
         'log-level': { type: 'string' },
         'log-json': { type: 'boolean' },

@@ -12,8 +12,8 @@ const ANSWER_BYTES_MAX = 8 * limits.bodyBytesMax;
 
 /** Posts JSON over connections that are kept open. */
 export class HttpPoster {
-  readonly #http = new HttpAgent({ keepAlive: true, maxFreeSockets: 64 });
-  readonly #https = new HttpsAgent({ keepAlive: true, maxFreeSockets: 64 });
+  readonly #http = new HttpAgent({ keepAlive: true, maxFreeSockets: 1_000 });
+  readonly #https = new HttpsAgent({ keepAlive: true, maxFreeSockets: 1_000 });
 
   /** @throws when the host cannot be reached, the connection breaks, or `signal` ends it. */
   post(url: URL, body: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HttpAnswer> {
