@@ -121,7 +121,7 @@ export class Client {
       end: { status: 'completed', output: { text: '"meddled"' as JsonText } },
     };
     this.#cluster.count('report from nobody');
-    const answer = await this.#cluster.call(this.#process, engine, (target) => target.report(session, report));
+    const answer = await this.#cluster.call(this.#process, engine, (target) => target.workers.report(session, report));
     checker.meddled(`${what} for ${id}`, answer.status);
   }
 

@@ -120,7 +120,7 @@ export class WorkerProcess {
     }
     const sentAt = this.#leases.mark();
     const { leaseMs } = await this.#call((engine) =>
-      engine.registerWorker(env, {
+      engine.workers.register(env, {
         workerId: this.#id,
         hostname: 'simulated',
         functionIds: this.#functions.map(({ id }) => id),
@@ -139,9 +139,9 @@ export class WorkerProcess {
     const aborted = new AbortController();
     const poll = { available: this.#pool.available, draining: false, number: ++this.#polls };
     const { lapses } = this.#leases;
-    let answer: Awaited<ReturnType<Engine['poll']>>;
+    let answer: Awaited<ReturnType<Engine['workers']['poll']>>;
     try {
-      answer = await this.#call((engine) => engine.poll(this.#id, poll, aborted.signal));
+      answer = await this.#call((engine) => engine.workers.poll(this.#id, poll, aborted.signal));
     } catch (error) {
       aborted.abort();
       throw error;
@@ -168,7 +168,7 @@ export class WorkerProcess {
   async #whole(jobId: string): Promise<Assignment | undefined> {
     while (this.#pool.has(jobId)) {
       try {
-        return await this.#call((engine) => engine.wholeJob(this.#id, jobId));
+        return await this.#call((engine) => engine.workers.wholeJob(this.#id, jobId));
       } catch {
         await this.#pause(this.#cluster.random.int(20, 400));
       }
@@ -181,7 +181,7 @@ export class WorkerProcess {
     for (;;) {
       try {
         this.#repeatLate(report);
-        const answer = await this.#call((engine) => engine.report(this.#id, report));
+        const answer = await this.#call((engine) => engine.workers.report(this.#id, report));
         this.#cluster.trace(`${this.process.name} reported ${describe(report)}: ${answer.status}`);
         if (answer.status === 'accepted') {
           const retried = new Set(answer.retries.map(({ stepId }) => stepId));
@@ -203,7 +203,7 @@ export class WorkerProcess {
       const target = this.#cluster.anyEngine();
       if (target === undefined) return;
       this.#cluster.count('report delivered again, late');
-      this.#cluster.deliver(target, (engine) => engine.report(this.#id, report)).catch(() => {}); // nobody waits for it
+      this.#cluster.deliver(target, (engine) => engine.workers.report(this.#id, report)).catch(() => {}); // nobody waits for it
     });
   }
 
@@ -218,7 +218,7 @@ export class WorkerProcess {
     this.#leases.look();
     const sentAt = this.#leases.mark();
     const held = this.#pool.jobs().map(({ jobId }) => jobId);
-    const lost = await this.#call((engine) => engine.heartbeat(this.#id, held, this.#polls));
+    const lost = await this.#call((engine) => engine.workers.heartbeat(this.#id, held, this.#polls));
     if (lost === undefined) return;
     if (this.#cluster.options.planted.ignoresLeases !== true) {
       for (const jobId of lost) this.#pool.drop(jobId, 'its lease was lost');

@@ -167,9 +167,9 @@ test('a polling worker hears of a wait that was met while the engine restarted, 
     version: { sdk: 'test', runtime: 'test' },
     capabilities: [...capabilities],
   };
-  await first.engine.registerWorker(env, hello);
+  await first.engine.workers.register(env, hello);
   const { signal } = new AbortController();
-  const polled = first.engine.poll('poller', { available: 1, draining: false }, signal);
+  const polled = first.engine.workers.poll('poller', { available: 1, draining: false }, signal);
   await first.emit('go');
   await first.emit('go');
   await first.clock.settle();
@@ -180,7 +180,7 @@ test('a polling worker hears of a wait that was met while the engine restarted, 
   // A body runs on in the worker while another branch sleeps.
   const stepId = `${runId}:nap:0`;
   const until = first.clock.now() + 5;
-  await first.engine.report('poller', {
+  await first.engine.workers.report('poller', {
     ...lease,
     seenWakes: 0,
     records: [],
@@ -190,11 +190,11 @@ test('a polling worker hears of a wait that was met while the engine restarted, 
 
   const second = await openTestEngine({ store: first.store, clock: first.clock });
   await second.clock.advance(5);
-  const news = second.engine.poll('poller', { available: 0, draining: false }, signal);
+  const news = second.engine.workers.poll('poller', { available: 0, draining: false }, signal);
   await second.clock.settle();
   expect(await news).toMatchObject({ jobs: [], resolutions: [{ jobId, resolution: { wake: 1, entry: { stepId } } }] });
-  const next = second.engine.poll('poller', { available: 0, draining: false }, signal);
-  await second.engine.report('poller', {
+  const next = second.engine.workers.poll('poller', { available: 0, draining: false }, signal);
+  await second.engine.workers.report('poller', {
     ...lease,
     seenWakes: 1,
     records: [],

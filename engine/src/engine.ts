@@ -6,17 +6,7 @@
 //   E2. close() stops taking work, lets what is under way be stored, and leaves leases for the next engine to take up.
 
 import { IronflowError, ValidationError } from '@ironflow/core';
-import {
-  type Assignment,
-  type Capability,
-  type FunctionDefinition,
-  type JobHandlers,
-  type Report,
-  type ReportAnswer,
-  redactedFailure,
-  type WorkerHello,
-  type WorkerLine,
-} from '@ironflow/core/wire';
+import { type FunctionDefinition, redactedFailure } from '@ironflow/core/wire';
 import { Membership } from './cluster/membership.ts';
 import { type LoopName, News, type NewsItem } from './cluster/news.ts';
 import { decideStep, type StepDecision } from './commands/decide-step.ts';
@@ -26,30 +16,18 @@ import { FunctionCatalog } from './commands/function-catalog.ts';
 import type { CommandPorts, Outside } from './commands/ports.ts';
 import { type PublishInput, type PublishResult, publish } from './commands/publish.ts';
 import { type RegisterFunctionResult, registerFunction } from './commands/register-function.ts';
-import {
-  contractPush,
-  contractWorker,
-  ironflowResponse,
-  ironflowWorker,
-  type Reporter,
-  report,
-} from './commands/report.ts';
+import { contractPush, ironflowResponse } from './commands/report.ts';
 import { retryOrFailRun } from './commands/retry-run.ts';
 import { SecretVault } from './commands/secret-vault.ts';
 import { declaresNone, redactorOf, removeSecret, resealSecret, secretsOf, setSecret } from './commands/secrets.ts';
 import { Dispatcher } from './dispatch/index.ts';
-import type { LineHandlers } from './dispatch/line-channel.ts';
-
-export type { LineHandlers } from './dispatch/line-channel.ts';
-
-import type { PollAnswer } from './dispatch/polling-channel.ts';
 import { PushDispatch, type PushSettings } from './dispatch/push.ts';
 import { Sessions } from './dispatch/sessions.ts';
 import { type Finding, repair } from './doctor/index.ts';
 import { type Command, GroupCommit, type GroupCommitStats } from './group-commit/index.ts';
 import { fieldsWithoutEffect } from './kernel/function-definition.ts';
-import { type Refusal, refuseReport } from './kernel/lease.ts';
-import { isEnded, parseJobId } from './kernel/run.ts';
+import { refuseReport } from './kernel/lease.ts';
+import { isEnded } from './kernel/run.ts';
 import type { SecretView } from './kernel/secret-view.ts';
 import { EventMatcher } from './loops/event-matcher.ts';
 import { Loops } from './loops/index.ts';
@@ -74,6 +52,7 @@ import { type AttemptView, getRunAttempts, getSteps, getWaits, type StepView, ty
 import { getTopicStats, listTopics, type TopicStats, type TopicView } from './queries/topics.ts';
 import type { Store } from './store/port.ts';
 import { functions, type RunRow, registries, runs, secrets, sessions } from './store/tables.ts';
+import { Workers } from './workers/index.ts';
 
 /** How often an engine looks for what other engines did and no news told of, in milliseconds. */
 const SLOW_LOOK_MS = 5_000;
@@ -98,33 +77,6 @@ export interface EngineSettings {
   readonly secretKeys?: readonly string[] | undefined;
 }
 
-/** A worker's stream, as the engine sees it. */
-export interface StreamLine {
-  /** How long its leases stand after a sign of life, in milliseconds. */
-  readonly leaseMs: number;
-  /** Whether the worker speaks all of our extensions. */
-  readonly conversational: boolean;
-  /** The worker gave a sign of life. False when its session has been removed: it must register anew. */
-  heard(): Promise<boolean>;
-  /**
-   * Renews the leases and compares what the worker holds with what is leased to it.
-   * @param received - How many jobs had come by this stream; undefined where the worker does not count them.
-   * @returns the jobs it holds in vain; undefined when its session has been removed.
-   */
-  present(jobIds: readonly string[], received: number | undefined): Promise<readonly string[] | undefined>;
-  report(report: Report): Promise<ReportAnswer>;
-  /** The worker has not started this job, and will not. */
-  returned(jobId: string): Promise<void>;
-  /** It takes no more jobs. */
-  drain(): void;
-  /** It turned out to take nothing now, or may take jobs again. */
-  setFull(isFull: boolean): void;
-  /** It says good-bye: what it still holds goes to others at once. */
-  leave(): Promise<void>;
-  /** The stream has ended. */
-  ended(): void;
-}
-
 export interface EngineParts {
   readonly store: Store;
   readonly clock: Clock;
@@ -142,7 +94,8 @@ export class Engine {
   readonly acknowledgeMs: number;
   /** What people do to runs. */
   readonly operations: RunOperations;
-  readonly #pollMs: number;
+  /** What workers and endpoints ask for. */
+  readonly workers: Workers;
   readonly #runRetentionMs: number | undefined;
   readonly #commit: GroupCommit;
   readonly #ports: CommandPorts;
@@ -164,7 +117,6 @@ export class Engine {
     this.clock = clock;
     this.logger = logger;
     this.acknowledgeMs = settings.acknowledgeMs ?? 5_000;
-    this.#pollMs = settings.pollMs ?? 20_000;
     this.#runRetentionMs = settings.runRetentionMs;
     const leases = {
       leaseMs: settings.leaseMs ?? 30_000,
@@ -252,6 +204,13 @@ export class Engine {
       left: (sessionId) => this.#news.tell(['session-left', sessionId]),
       settings: leases,
     });
+    this.workers = new Workers({
+      ...common,
+      dispatcher: this.#dispatcher,
+      sessions: this.#sessions,
+      pollMs: settings.pollMs ?? 20_000,
+      isOpen: () => this.#closing === undefined,
+    });
     const isAlone = () => this.#membership.isAlone;
     const owns = (id: string) => this.#membership.owns(id);
     this.#loops = new Loops({ ...common, isAlone, owns, runRetentionMs: settings.runRetentionMs });
@@ -267,7 +226,7 @@ export class Engine {
       register: (env, hello) => this.#sessions.registerOwn(env, hello),
       unregister: (sessionId) => this.#sessions.end(sessionId),
       report: (sessionId, pushed, extended) =>
-        this.#report(sessionId, pushed, extended ? ironflowResponse : contractPush),
+        this.workers.reportAs(sessionId, pushed, extended ? ironflowResponse : contractPush),
       fail: (sessionId, assignment, error) =>
         this.#run('failPush', assignment.runId, async (tx) => {
           const run = await tx.get(runs, [assignment.runId]);
@@ -467,144 +426,7 @@ export class Engine {
     return listWorkers(this.store, env, this.clock);
   }
 
-  registerWorker(
-    env: string,
-    hello: WorkerHello,
-  ): Promise<{ readonly leaseMs: number; readonly capabilities: readonly Capability[] }> {
-    this.#assertOpen();
-    return this.#sessions.registerPolling(env, hello);
-  }
-
-  /** Holds the poll until there is something for the worker, or its time is over. Undefined when it is not registered. */
-  async poll(
-    sessionId: string,
-    poll: { readonly available: number; readonly draining: boolean; readonly number?: number | undefined },
-    signal: AbortSignal,
-  ): Promise<(PollAnswer & { readonly conversational: boolean }) | undefined> {
-    this.#assertOpen();
-    const session = await this.#sessions.polling(sessionId);
-    if (session === undefined || !(await this.#sessions.heard(session))) return undefined;
-    const { channel, conversational } = session;
-    const answer = await channel.poll(
-      { number: undefined, ...poll, wantsNews: conversational, waitMs: this.#pollMs },
-      signal,
-    );
-    if (signal.aborted) this.#sessions.connectionLost(sessionId);
-    return { ...answer, conversational };
-  }
-
-  /** The worker says good-bye: what it still holds goes to others at once. */
-  async deregisterWorker(sessionId: string): Promise<void> {
-    this.#assertOpen();
-    if ((await this.#sessions.polling(sessionId)) !== undefined) await this.#sessions.end(sessionId);
-  }
-
-  /** A poll's answer did not reach the worker. */
-  async undelivered(sessionId: string, answer: PollAnswer): Promise<void> {
-    const session = await this.#sessions.polling(sessionId);
-    session?.channel.undelivered(answer);
-    this.#sessions.connectionLost(sessionId);
-  }
-
-  /**
-   * Renews a worker's leases. What was leased to it a while ago and is not among the jobs it says it holds goes to others.
-   * @param poll - The worker's polls before this number were over when it spoke; undefined where it does not count them.
-   * @returns the jobs it holds in vain, their leases being lost; undefined when the worker is not registered.
-   */
-  async heartbeat(
-    sessionId: string,
-    heldJobIds: readonly string[] | undefined,
-    poll: number | undefined,
-  ): Promise<readonly string[] | undefined> {
-    this.#assertOpen();
-    const session = await this.#sessions.polling(sessionId);
-    if (session === undefined || !(await this.#sessions.renew(sessionId))) return undefined;
-    await this.#sessions.heard(session);
-    return heldJobIds === undefined ? [] : this.#sessions.reconcile(sessionId, new Set(heldJobIds), poll);
-  }
-
-  /** Why the worker may not run this job; undefined when its lease stands. */
-  async acknowledge(
-    sessionId: string,
-    jobId: string,
-    fence: number | undefined,
-    token: string,
-  ): Promise<Refusal | undefined> {
-    const job = parseJobId(jobId);
-    const [run] = job === undefined ? [] : await this.store.get(runs, [[job.runId]]);
-    return refuseReport(run?.row ?? null, { sessionId, fence: fence ?? job?.fence ?? 0, token });
-  }
-
-  /** All of a job whose worker was offered a continuation, and does not keep the execution. Undefined when its lease is over. */
-  async wholeJob(sessionId: string, jobId: string): Promise<Assignment | undefined> {
-    const job = parseJobId(jobId);
-    const [run] = job === undefined ? [] : await this.store.get(runs, [[job.runId]]);
-    if (job === undefined || run === null || run === undefined) return undefined;
-    if (refuseReport(run.row, { sessionId, fence: job.fence, token: '' }) !== undefined) return undefined;
-    return this.#dispatcher.whole(run.row);
-  }
-
-  /** Stores what a worker, or a push endpoint with its request open, says of a job. */
-  async report(sessionId: string, job: Report): Promise<ReportAnswer> {
-    this.#assertOpen();
-    const session = this.#sessions.get(sessionId) ?? (await this.#sessions.polling(sessionId));
-    if (session !== undefined) await this.#sessions.heard(session);
-    // A push session is not among the connected ones; whoever knows its lease token speaks our form.
-    const conversational = session?.conversational ?? sessionId.startsWith('push_');
-    return this.#report(sessionId, job, conversational ? ironflowWorker : contractWorker);
-  }
-
-  async connectWorker(env: string, hello: WorkerHello, handlers: JobHandlers): Promise<WorkerLine> {
-    this.#assertOpen();
-    const { channel, leaseMs } = await this.#sessions.registerInProcess(env, hello, handlers);
-    return {
-      leaseMs,
-      renew: () => this.#sessions.renewInProcess(channel.sessionId),
-      report: (job) => this.#report(channel.sessionId, job, ironflowWorker),
-      whole: (jobId) => this.wholeJob(channel.sessionId, jobId),
-      drain: () => channel.drain(),
-      close: () => (this.#closing === undefined ? this.#sessions.end(channel.sessionId) : Promise.resolve()),
-    };
-  }
-
-  /**
-   * Registers a worker that keeps a stream open.
-   * @param handlers - Called with what is for it, from now on; `replaced` when this stream is not its line any more.
-   */
-  async connectStream(env: string, hello: WorkerHello, handlers: LineHandlers): Promise<StreamLine> {
-    this.#assertOpen();
-    const session = await this.#sessions.registerStreaming(env, hello, handlers);
-    const { id, channel, leaseMs, conversational } = session;
-    const reporter = conversational ? ironflowWorker : contractWorker;
-    return {
-      leaseMs,
-      conversational,
-      heard: () => this.#sessions.heard(session),
-      present: async (jobIds, received) => {
-        if (!(await this.#sessions.renew(id))) return undefined;
-        await this.#sessions.heard(session);
-        return this.#sessions.reconcile(id, new Set(jobIds), received);
-      },
-      report: (job) => this.#report(id, job, reporter),
-      returned: (jobId) => this.#sessions.releaseJob(jobId, id, { reason: 'returned' }),
-      drain: () => channel.drain(),
-      setFull: (isFull) => channel.setFull(isFull),
-      leave: () => (this.#closing === undefined ? this.#sessions.end(id) : Promise.resolve()),
-      ended: () => this.#sessions.streamEnded(session),
-    };
-  }
-
   // ── inside ──
-
-  async #report(sessionId: string, job: Report, reporter: Reporter): Promise<ReportAnswer> {
-    const runId = parseJobId(job.jobId)?.runId;
-    const answer = await this.#run('report', runId, (tx) =>
-      report(tx, { sessionId, report: job, reporter }, this.#ports),
-    );
-    if (job.kept && runId !== undefined && answer.status === 'accepted' && answer.ended)
-      this.#dispatcher.kept(runId, { sessionId, fence: job.fence, seenWakes: job.seenWakes });
-    return answer;
-  }
 
   #run<R>(name: string, key: string | undefined, command: Command<R>): Promise<R> {
     return this.#commit.run(name, key, command);
@@ -702,11 +524,6 @@ export class Engine {
     work.catch((error) => {
       if (this.#closing === undefined) this.logger.warn(`${failure}; it is looked for again`, { error });
     });
-  }
-
-  #assertOpen(): void {
-    if (this.#closing === undefined) return;
-    throw new IronflowError('The engine is shutting down. Try again in a moment.', { code: 'UNAVAILABLE' });
   }
 
   #outside(): Outside {

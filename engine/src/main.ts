@@ -104,7 +104,7 @@ export async function createEngine(options: CreateEngineOptions = {}): Promise<E
     registerFunction: (environment, registration) =>
       engine.registerFunction(environment, parseFunctionRegistration(registration)),
     connectWorker: (environment: string, hello: WorkerHello, handlers: JobHandlers) =>
-      engine.connectWorker(environment, hello, handlers),
+      engine.workers.connect(environment, hello, handlers),
     fetch: (path, init) => answerFetch(local, path, init),
   };
 }

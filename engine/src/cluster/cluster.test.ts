@@ -123,7 +123,7 @@ test('a worker that another engine found dead does not keep runs of its version 
     return (await engine.registerFunction(env, registration)).version;
   };
   const connect = (workerId: string, version: number) =>
-    engine.registerWorker(env, {
+    engine.workers.register(env, {
       workerId,
       hostname: 'test',
       functionIds: [simple.id],
@@ -140,7 +140,7 @@ test('a worker that another engine found dead does not keep runs of its version 
   const newVersion = await register('new');
   await clock.advance(45_000);
   await connect('new', newVersion);
-  const poll = engine.poll('new', { available: 1, draining: false, number: 1 }, new AbortController().signal);
+  const poll = engine.workers.poll('new', { available: 1, draining: false, number: 1 }, new AbortController().signal);
   await clock.advance(21_000);
   expect((await poll)?.jobs.map(({ runId }) => runId)).toEqual(runIds);
 });
@@ -154,11 +154,11 @@ test('a worker that has left is not taken for silent, whichever engine ends its 
   const { engine } = member(members, 0);
   for (let i = 0; i < 12; i++) {
     const workerId = `leaver-${i}`;
-    await engine.registerWorker(env, {
+    await engine.workers.register(env, {
       ...{ workerId, hostname: 'test', functionIds: [], functionVersions: {}, jobsMax: 1, labels: {} },
       ...{ version: { sdk: '', runtime: '' }, capabilities: [...capabilities] },
     });
-    await engine.deregisterWorker(workerId);
+    await engine.workers.deregister(workerId);
     await clock.advance(100);
   }
   await clock.advance(10_000);
@@ -169,7 +169,7 @@ test('a worker that has left is not taken for silent, whichever engine ends its 
 test('a worker whose connection broke and that is heard of at another engine keeps its leases', async () => {
   const { store, clock, members } = await openCluster(2);
   const { engine } = member(members, 0);
-  await engine.registerWorker(env, {
+  await engine.workers.register(env, {
     workerId: 'mover',
     hostname: 'test',
     functionIds: [],
@@ -180,13 +180,13 @@ test('a worker whose connection broke and that is heard of at another engine kee
     capabilities: [...capabilities],
   });
   const broken = new AbortController();
-  const poll = engine.poll('mover', { available: 1, draining: false, number: 1 }, broken.signal);
+  const poll = engine.workers.poll('mover', { available: 1, draining: false, number: 1 }, broken.signal);
   await clock.settle();
   store.deaf = true; // the first engine does not hear where its worker went
   broken.abort();
   await poll;
   await clock.advance(1_000);
-  await member(members, 1).engine.heartbeat('mover', [], 1);
+  await member(members, 1).engine.workers.heartbeat('mover', [], 1);
   await clock.advance(20_000);
   const [session] = await store.get(sessions, [['mover']]);
   expect(session?.row.expired).toBe(false);

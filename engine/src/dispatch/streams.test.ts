@@ -12,7 +12,7 @@ async function openStream({ engine, clock }: TestEngine, workerId: string, names
     env,
     parseFunctionRegistration({ id: 'f', triggers: [{ event: 'go' }], preferredMode: 'EXECUTION_MODE_PULL' }),
   );
-  const line = await engine.connectStream(
+  const line = await engine.workers.connectStream(
     env,
     {
       ...{ workerId, hostname: 'test', functionIds: ['f'], functionVersions: { f: version }, jobsMax, labels: {} },

@@ -52,19 +52,19 @@ describe('the loops', () => {
     const logger = { debug: () => {}, info: () => {}, warn: note, error: note };
     const { engine, clock } = await openTestEngine({ store, logger });
     const register = (workerId: string) =>
-      engine.registerWorker(env, {
+      engine.workers.register(env, {
         ...{ workerId, hostname: 'test', functionIds: [], functionVersions: {}, jobsMax: 1, labels: {} },
         ...{ version: { sdk: '', runtime: '' }, capabilities: [...capabilities] },
       });
     for (let i = 0; i < 20; i++) {
       await register(`left-${i}`);
-      await engine.deregisterWorker(`left-${i}`);
+      await engine.workers.deregister(`left-${i}`);
     }
     await register('silent');
     await clock.advance(120_000);
     expect(await store.scan({ table: sessions, limit: 100 })).toEqual([]);
     expect(said).toEqual(['silent: worker is silent; its runs go to others']);
-    expect(await engine.heartbeat('silent', [], 1)).toBeUndefined(); // 404: it is to register again
+    expect(await engine.workers.heartbeat('silent', [], 1)).toBeUndefined(); // 404: it is to register again
     const before = store.calls;
     await clock.advance(200 * DAY);
     expect(store.calls - before).toBeLessThan(10);

@@ -124,7 +124,7 @@ async function connectTestWorker(
     const answer = await (between === undefined ? toEngine(report) : between(report, toEngine));
     return crashed ? new Promise<never>(() => {}) : answer;
   };
-  const line = await engine.connectWorker(
+  const line = await engine.workers.connect(
     env,
     {
       workerId: id,

@@ -149,7 +149,7 @@ async function registerWorker(request: RestRequest): Promise<Answer> {
   if (workerId.length > limits.nameLengthMax)
     throw new ValidationError(`The worker id is longer than ${limits.nameLengthMax} characters.`);
   const hello = workerHelloFromJson(await body(request), workerId);
-  const { leaseMs, capabilities } = await request.engine.registerWorker(request.env, hello);
+  const { leaseMs, capabilities } = await request.engine.workers.register(request.env, hello);
   return json({
     worker_id: workerId,
     lease_ms: leaseMs,
@@ -161,12 +161,12 @@ async function registerWorker(request: RestRequest): Promise<Answer> {
 async function heartbeat(request: RestRequest): Promise<Answer> {
   const { jobs, poll } = parseInput(heartbeatRequest, await body(request), 'heartbeat');
   const held = jobs?.map(({ job_id }) => job_id);
-  const lost = await request.engine.heartbeat(param(request, 'workerId'), held, poll ?? undefined);
+  const lost = await request.engine.workers.heartbeat(param(request, 'workerId'), held, poll ?? undefined);
   return lost === undefined ? restError(notRegistered(request)) : json({ lost });
 }
 
 async function deregister(request: RestRequest): Promise<Answer> {
-  await request.engine.deregisterWorker(param(request, 'workerId'));
+  await request.engine.workers.deregister(param(request, 'workerId'));
   return json({});
 }
 
@@ -182,7 +182,7 @@ async function poll(request: RestRequest): Promise<Answer> {
   }
   const counted = exchange.query.get('poll');
   const number = counted === null || !Number.isSafeInteger(Number(counted)) ? undefined : Number(counted);
-  const answer = await engine.poll(
+  const answer = await engine.workers.poll(
     workerId,
     { available, draining: exchange.query.has('draining'), number },
     exchange.signal,
@@ -190,7 +190,7 @@ async function poll(request: RestRequest): Promise<Answer> {
   if (answer === undefined) return restError(notRegistered(request));
   const { jobs, resolutions, revoked, conversational } = answer;
   if (jobs.length + resolutions.length + revoked.length === 0) return noContent;
-  const undelivered = () => void engine.undelivered(workerId, answer).catch(() => {});
+  const undelivered = () => void engine.workers.undelivered(workerId, answer).catch(() => {});
   const jobTexts = jobs.map((job) => jobOfferToJson(job, conversational));
   // Releases up to 0.22 ask without `available` and understand a single job only.
   if (text === null) return { status: 200, body: jobTexts[0] ?? '{}', undelivered };
@@ -212,14 +212,14 @@ function notRegistered(request: RestRequest): IronflowError {
 
 /** For a worker that was offered a continuation of what it does not keep. */
 async function wholeJob(request: RestRequest): Promise<Answer> {
-  const assignment = await request.engine.wholeJob(param(request, 'workerId'), param(request, 'jobId'));
+  const assignment = await request.engine.workers.wholeJob(param(request, 'workerId'), param(request, 'jobId'));
   if (assignment !== undefined) return jsonText(assignmentToJson(assignment, true));
   throw new IronflowError('The lease of this job is over. Drop the job.', { code: 'STALE_EXECUTION' });
 }
 
 async function acknowledge(request: RestRequest): Promise<Answer> {
   const { executionSeq, leaseToken } = parseInput(acknowledgeRequest, await body(request), 'acknowledgement');
-  const refusal = await request.engine.acknowledge(
+  const refusal = await request.engine.workers.acknowledge(
     param(request, 'workerId'),
     param(request, 'jobId'),
     executionSeq ?? undefined,
@@ -241,10 +241,10 @@ async function reportJob(request: RestRequest): Promise<Answer> {
     report = contractReportFromJson(input, jobId, job.fence);
   } catch (error) {
     const failed = hopelessReport(error, input, { jobId, fence: job.fence });
-    if (failed !== undefined) await engine.report(workerId, failed);
+    if (failed !== undefined) await engine.workers.report(workerId, failed);
     throw error;
   }
-  const answer = await engine.report(workerId, report);
+  const answer = await engine.workers.report(workerId, report);
   return answer.status === 'refused' ? refused(answer) : json({});
 }
 
@@ -306,7 +306,7 @@ async function reportBatch(request: RestRequest): Promise<Answer> {
     reports.map(async (input): Promise<string> => {
       try {
         const report: Report = reportFromJson(input);
-        const answer: ReportAnswer = await engine.report(workerId, report);
+        const answer: ReportAnswer = await engine.workers.report(workerId, report);
         return answerToJson(answer);
       } catch (error) {
         const { code, message, retryable, details } = publicError(error, engine.logger, { workerId });

@@ -33,9 +33,9 @@ import {
   payloadValue,
   type Report,
 } from '@ironflow/core/wire';
-import type { LineHandlers, StreamLine } from '../../engine.ts';
 import { parseJobId } from '../../kernel/run.ts';
 import type { Timer } from '../../ports/clock.ts';
+import type { LineHandlers, StreamLine } from '../../workers/stream-line.ts';
 import { publicError } from '../exchange.ts';
 import { moved, notRegistered } from './end-of-stream.ts';
 import type { Line, LineOutlet } from './line.ts';

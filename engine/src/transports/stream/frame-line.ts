@@ -2,7 +2,7 @@
 
 import { EngineFrameWriter, readWorkerFrame, type WorkerFrame } from '@ironflow/core/frames';
 import { jobOfferToJson, type Report, type ReportAnswer, resolutionToJson } from '@ironflow/core/wire';
-import type { LineHandlers, StreamLine } from '../../engine.ts';
+import type { LineHandlers, StreamLine } from '../../workers/stream-line.ts';
 import { publicError } from '../exchange.ts';
 import { moved, notRegistered } from './end-of-stream.ts';
 import type { Line, LineOutlet } from './line.ts';

@@ -1,5 +1,6 @@
 import type { IronflowError } from '@ironflow/core';
-import type { Engine, LineHandlers, StreamLine } from '../../engine.ts';
+import type { Engine } from '../../engine.ts';
+import type { LineHandlers, StreamLine } from '../../workers/stream-line.ts';
 
 /** One form of messages. */
 export interface Line {

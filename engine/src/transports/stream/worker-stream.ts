@@ -15,8 +15,9 @@ import { IronflowError, limits, ValidationError } from '@ironflow/core';
 import { EnvelopeReader, enveloped } from '@ironflow/core/frames';
 import { EngineMessageSchema, type WorkerMessage, WorkerMessageSchema } from '@ironflow/core/proto';
 import { capabilities, streamCapabilities, type WorkerHello, workerHelloFromJson } from '@ironflow/core/wire';
-import type { Engine, StreamLine } from '../../engine.ts';
+import type { Engine } from '../../engine.ts';
 import type { Timer } from '../../ports/clock.ts';
+import type { StreamLine } from '../../workers/stream-line.ts';
 import { publicError } from '../exchange.ts';
 import { ContractLine } from './contract-line.ts';
 import { endOfStream } from './end-of-stream.ts';
@@ -123,7 +124,7 @@ export class WorkerStream {
     const speaksFrames = streamCapabilities.every((name) => hello.capabilities.includes(name));
     const line = speaksFrames ? new FrameLine(outlet) : new ContractLine(outlet);
     this.#line = line;
-    this.#engine.connectStream(this.#env, hello, line.handlers).then(
+    this.#engine.workers.connectStream(this.#env, hello, line.handlers).then(
       (opened) => this.#open(opened, hello, line),
       (error: unknown) => this.end(this.#public(error)),
     );
