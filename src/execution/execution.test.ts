@@ -88,6 +88,19 @@ describe('an execution', () => {
     expect(calls).toEqual(['a', 'b']);
   });
 
+  test('records times that do not go back with the clock', async () => {
+    const run = await execute(async (step, clock) => {
+      await step.run('a', () => {
+        const before = clock.now();
+        clock.now = () => before - HOUR;
+      });
+      await step.run('b', () => {});
+    });
+    const [a, b] = run.reports.flatMap(({ records }) => records);
+    expect(b?.startedAt).toBeGreaterThanOrEqual(a?.endedAt ?? Number.POSITIVE_INFINITY);
+    expect(a?.endedAt).toBeGreaterThanOrEqual(a?.startedAt ?? Number.POSITIVE_INFINITY);
+  });
+
   test('has one report on its way at most; what ends meanwhile goes into the next', async () => {
     const first = Promise.withResolvers<void>();
     const run = await execute(

@@ -160,6 +160,7 @@ export class Execution {
   #starts: { readonly start: StepStart; readonly begin: () => void; readonly give: (error: unknown) => void }[] = [];
   #seenWakes: number;
   #sequence: number;
+  #stamped = 0;
   #running = 0;
   #reporting = false;
   #checkScheduled = false;
@@ -365,7 +366,7 @@ export class Execution {
       return;
     }
     if (call.once && !(await this.#putOnRecord(call, attempt))) return;
-    const startedAt = this.#turns.now();
+    const startedAt = this.#stamp();
     this.#compensations.inBody = call.kind === 'compensate';
     const result = await this.#bodyResult(call, attempt);
     this.#compensations.inBody = false;
@@ -379,7 +380,7 @@ export class Execution {
       wake: this.#seenWakes,
       sequence: ++this.#sequence,
       startedAt,
-      endedAt: this.#turns.now(),
+      endedAt: this.#stamp(),
       ...(call.once && { hasStart: true }),
       ...(call.once ? neverAgainAfterTimeout(result) : result),
       ...(result.status === 'failed' && call.retry && { retry: call.retry }),
@@ -391,11 +392,17 @@ export class Execution {
     this.#touch();
   }
 
+  /** The time to record. It does not go back with the clock: of two bodies under one lease it tells which had begun before one ended. */
+  #stamp(): number {
+    this.#stamped = Math.max(this.#stamped, this.#turns.now());
+    return this.#stamped;
+  }
+
   /** Whether the body may begin: it is on record that it does, and the lease still stands. */
   async #putOnRecord({ id: stepId, name }: BodyCall, attempt: number): Promise<boolean> {
     try {
       await new Promise<void>((begin, give) => {
-        this.#starts.push({ start: { stepId, name, attempt, startedAt: this.#turns.now() }, begin, give });
+        this.#starts.push({ start: { stepId, name, attempt, startedAt: this.#stamp() }, begin, give });
         this.#flush();
         this.#touch();
       });

@@ -1,6 +1,7 @@
 // Restart: a run that failed, or is paused, goes on from an earlier point of its history.
 //   Z1. What is dropped is the step that it goes on from and all that was recorded after it, in the order in which results reached
 //       the function; but for steps of the same lease whose bodies had started before that step ended: they cannot depend on it.
+//       (By their recorded times, which under one lease do not go back with the worker's clock.)
 //   Z2. A step that was compensated is dropped with all after it, and so are the compensations: what was undone is done again.
 //   Z3. Every start of a body stays on record: the attempt that ended a dropped step becomes a row of `attempts`, and the step goes
 //       on with the next number. Attempts of before count no more against the policy.
