@@ -80,6 +80,26 @@ describe('encodeJson', () => {
 });
 
 describe('assertJsonDepth', () => {
+  const levelsOf = (value: unknown): number =>
+    typeof value === 'object' && value !== null ? 1 + Math.max(0, ...Object.values(value).map(levelsOf)) : 0;
+  const text = fc
+    .array(fc.constantFrom('"', '\\', '[', '{', ']', '}', 'é', 'a', 'x'.repeat(15), '\\'.repeat(31)), { maxLength: 40 })
+    .map((parts) => parts.join(''));
+  const { tree } = fc.letrec((tie) => ({
+    tree: fc.oneof({ maxDepth: 6 }, text, fc.array(tie('tree')), fc.dictionary(text, tie('tree'))),
+  }));
+
+  test('counts the levels of any value, whatever its strings hold', () => {
+    fc.assert(
+      fc.property(tree, fc.nat({ max: 6 }), (value, max) => {
+        const check = () => assertJsonDepth(`${' '.repeat(max)}${JSON.stringify(value)}`, 'body', max);
+        if (levelsOf(value) > max) expect(check).toThrow(LimitError);
+        else expect(check).not.toThrow();
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
   test('counts levels and nothing that stands in text', () => {
     const brackets = JSON.stringify('[{"\\'.repeat(200));
     expect(() => assertJsonDepth(brackets, 'body')).not.toThrow();

@@ -43,20 +43,19 @@ export function decodeJson(text: JsonText): Json {
   return JSON.parse(text) as Json; // JSON.parse yields nothing but Json
 }
 
+/** Characters of a string that are looked at one by one before the rest of it is searched for its end. */
+const SHORT_STRING = 32;
+
 /**
  * Refuses text that nests arrays and objects deeper than `levelsMax`, before anything recurses over it.
- * One pass over the characters; text too short to nest that deep is not looked at.
+ * One pass over the characters outside long strings; text too short to nest that deep is not looked at.
  */
 export function assertJsonDepth(text: string, what: string, levelsMax: number = limits.jsonDepthMax): void {
   if (text.length <= levelsMax) return;
   let depth = 0;
-  let inString = false;
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
-    if (inString) {
-      if (code === 0x5c /* \ */) i++;
-      else if (code === 0x22 /* " */) inString = false;
-    } else if (code === 0x22) inString = true;
+    if (code === QUOTE) i = endOfString(text, i + 1);
     else if (code === 0x7b /* { */ || code === 0x5b /* [ */) {
       if (++depth > levelsMax) {
         throw new LimitError(`The ${what} nests deeper than ${levelsMax} levels. Flatten it.`, {
@@ -65,6 +64,25 @@ export function assertJsonDepth(text: string, what: string, levelsMax: number = 
       }
     } else if (code === 0x7d || code === 0x5d) depth--;
   }
+}
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+
+/** Where the string ends whose characters begin at `from`: at its closing quote, or at the end of a text that has none. */
+function endOfString(text: string, from: number): number {
+  let i = from;
+  for (const near = Math.min(text.length, from + SHORT_STRING); i < near; i++) {
+    const code = text.charCodeAt(i);
+    if (code === QUOTE) return i;
+    if (code === BACKSLASH) i++;
+  }
+  for (let end = text.indexOf('"', i); end >= 0; end = text.indexOf('"', end + 1)) {
+    let backslashes = 0;
+    while (end - backslashes > i && text.charCodeAt(end - backslashes - 1) === BACKSLASH) backslashes++;
+    if (backslashes % 2 === 0) return end;
+  }
+  return text.length;
 }
 
 /**
