@@ -31,7 +31,7 @@ import { isEnded } from './kernel/run.ts';
 import type { SecretView } from './kernel/secret-view.ts';
 import { EventMatcher } from './loops/event-matcher.ts';
 import { Loops } from './loops/index.ts';
-import { RunOperations } from './operations/index.ts';
+import { type Asked, operationOf, RunOperations } from './operations/index.ts';
 import type { Clock, Timer } from './ports/clock.ts';
 import type { Ids } from './ports/ids.ts';
 import type { Logger } from './ports/logger.ts';
@@ -390,9 +390,16 @@ export class Engine {
    * Decides how a step ended that must not run twice, and of which nobody knows.
    * @throws {RunNotFoundError}, {IronflowError} CONFLICT when nothing is to be decided there.
    */
-  async decideStep(env: string, runId: string, stepId: string, decision: StepDecision): Promise<RunView> {
+  async decideStep(
+    env: string,
+    runId: string,
+    stepId: string,
+    decision: StepDecision,
+    asked: Asked = {},
+  ): Promise<RunView> {
     await findRun(this.store, env, runId);
-    await this.#run('decideStep', runId, (tx) => decideStep(tx, { runId, stepId, decision }, this.#ports));
+    const input = { runId, stepId, decision, ...operationOf(asked) };
+    await this.#run('decideStep', runId, (tx) => decideStep(tx, input, this.#ports));
     return this.getRun(env, runId);
   }
 

@@ -363,13 +363,19 @@ export class IronflowClient {
   /**
    * Decides how a step ended that must not run twice (`effect: 'once'`), when nobody knows: its status is `undecided`.
    * @param decision - The step's `output`; or an `error`, with which it failed for good; or `again`, to run it once more.
+   * @param options - `reason`: kept in the audit trail.
    * @throws {IronflowError} CONFLICT when nothing is to be decided there; {RunNotFoundError}
    */
-  async decideStep(runId: string, stepId: string, decision: StepDecision): Promise<Run> {
+  async decideStep(
+    runId: string,
+    stepId: string,
+    decision: StepDecision,
+    { reason }: { readonly reason?: string | undefined } = {},
+  ): Promise<Run> {
     return (await this.#http.call({
       method: 'POST',
       path: `/api/v1/runs/${encodeURIComponent(runId)}/decide`,
-      body: { step_id: stepId, ...('output' in decision ? { output: decision.output ?? null } : decision) },
+      body: { step_id: stepId, reason, ...('output' in decision ? { output: decision.output ?? null } : decision) },
       safe: false,
     })) as unknown as Run;
   }

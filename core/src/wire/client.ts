@@ -33,11 +33,14 @@ export const topicRequest = eitherCase({ topic: z.string().min(1) });
 
 export const idRequest = eitherCase({ id: z.string().min(1) });
 export const runStepsRequest = eitherCase({ runId: z.string().min(1) });
+const reason = z.string().max(limits.errorTextLengthMax).nullish();
+
 export const decideStepRequest = eitherCase({
   stepId: z.string().min(1).max(limits.stepIdBytesMax),
   output: jsonValue.optional(),
   error: z.string().min(1).max(limits.errorTextLengthMax).nullish(),
   again: z.boolean().nullish(),
+  reason,
 });
 /** A time as text of ISO 8601, or in milliseconds since 1970. */
 const time = z
@@ -54,8 +57,6 @@ const runFilterFields = {
   eventName: optional(z.string()),
   parentRunId: optional(z.string()),
 };
-const reason = z.string().max(limits.errorTextLengthMax).nullish();
-
 export const listRunsRequest = eitherCase({
   ...runFilterFields,
   limit: optionalNumber(z.coerce.number().int().min(1)),

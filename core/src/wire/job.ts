@@ -269,6 +269,6 @@ export function redactedPayload(payload: Payload, redactor: Redactor): Payload {
 }
 
 /** The failure with *** in the place of secrets, wherever in it they are. */
-export function redactedFailure(failure: Failure, redactor: Redactor): Failure {
+export function redactedFailure(failure: Failure, redactor: Pick<Redactor, 'json'>): Failure {
   return JSON.parse(redactor.json(encodeJson(failure, 'error'))) as Failure; // as it was, but for text
 }

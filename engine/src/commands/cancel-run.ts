@@ -6,6 +6,7 @@ import { type RunRow, runs, waits } from '../store/tables.ts';
 import { type Operation, recordOperation } from './audit.ts';
 import { beginEnding, endCancelled, requeue } from './end-run.ts';
 import type { CommandPorts } from './ports.ts';
+import { redactedOperation } from './secrets.ts';
 
 export interface CancelRunInput extends Operation {
   readonly runId: string;
@@ -19,11 +20,12 @@ export interface CancelRunInput extends Operation {
  */
 export async function cancelRun(
   tx: Transaction,
-  { runId, reason, actor, compensate = false }: CancelRunInput,
+  { runId, compensate = false, ...asked }: CancelRunInput,
   ports: CommandPorts,
 ): Promise<RunRow | null> {
   const run = await tx.get(runs, [runId]);
   if (run === null || isEnded(run)) return run;
+  const { actor, reason } = await redactedOperation(tx, run, asked, ports);
   const error: Failure = {
     name: 'RunCancelledError',
     code: 'RUN_CANCELLED',

@@ -6,12 +6,14 @@
 //
 //   D1. A body of such a step starts only when no earlier start of it is open.
 
-import { IronflowError, type JsonText } from '@ironflow/core';
-import type { Failure } from '@ironflow/core/wire';
+import { IronflowError, type JsonText, type Redactor } from '@ironflow/core';
+import { type Failure, redactedFailure } from '@ironflow/core/wire';
 import type { Transaction } from '../group-commit/index.ts';
 import { isEnded } from '../kernel/run.ts';
 import { attempts, type RunRow, runs, waits } from '../store/tables.ts';
+import { type Operation, recordOperation, summaryOf } from './audit.ts';
 import type { CommandPorts } from './ports.ts';
+import { operatorRedactor, redactedOperation } from './secrets.ts';
 import { blankWait, isStepped, meetWait, wake } from './waits.ts';
 
 /** How a step is taken to have ended, or that it shall run again. */
@@ -49,15 +51,18 @@ export async function beginDecisions(tx: Transaction, run: RunRow): Promise<RunR
   return open.length === 0 ? run : { ...run, openWaits };
 }
 
+export interface DecideStepInput extends Operation {
+  readonly runId: string;
+  readonly stepId: string;
+  readonly decision: StepDecision;
+}
+
 /**
  * Decides how a step ended of which nobody knows.
  * @throws {IronflowError} CONFLICT when nothing is to be decided there.
  */
-export async function decideStep(
-  tx: Transaction,
-  { runId, stepId, decision }: { readonly runId: string; readonly stepId: string; readonly decision: StepDecision },
-  ports: CommandPorts,
-): Promise<void> {
+export async function decideStep(tx: Transaction, input: DecideStepInput, ports: CommandPorts): Promise<void> {
+  const { runId, stepId } = input;
   const wait = await tx.get(waits, [runId, stepId]);
   const run = await tx.get(runs, [runId]);
   if (run === null || isEnded(run) || wait === null || wait.kind !== 'decision' || !isStepped(wait)) {
@@ -66,6 +71,17 @@ export async function decideStep(
       { code: 'CONFLICT', retryable: false, details: { runId, stepId } },
     );
   }
+  const redactor = await operatorRedactor(tx, run, ports);
+  const decision = redactedDecision(input.decision, redactor);
+  const { actor, reason } = await redactedOperation(tx, run, input, ports);
+  const said =
+    decision.kind === 'output'
+      ? { output: JSON.parse(decision.output) as unknown }
+      : decision.kind === 'error'
+        ? { error: summaryOf(decision.error) }
+        : {};
+  const payload = { decision: decision.kind, attempt: wait.attempt, ...said };
+  recordOperation(tx, run, { type: 'step.decided', stepId, actor, reason, payload });
   if (decision.kind === 'output') {
     await meetWait(tx, run, wait, { status: 'completed', output: decision.output }, ports);
     return;
@@ -81,4 +97,9 @@ export async function decideStep(
   await wake(tx, { ...run, wakes, openWaits: run.openWaits - 1 }, ports);
   if (run.status === 'running')
     tx.afterCommit(() => ports.outside.resolved(run, { kind: 'retry', wake: wakes, stepId, attempt }));
+}
+
+function redactedDecision(decision: StepDecision, redactor: Pick<Redactor, 'text' | 'json'>): StepDecision {
+  if (decision.kind === 'output') return { ...decision, output: redactor.json(decision.output) };
+  return decision.kind === 'error' ? { ...decision, error: redactedFailure(decision.error, redactor) } : decision;
 }

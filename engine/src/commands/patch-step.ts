@@ -5,6 +5,7 @@ import { type RunRow, runs, type StepRow, steps } from '../store/tables.ts';
 import { type Operation, recordOperation } from './audit.ts';
 import { existing } from './pause-run.ts';
 import type { CommandPorts } from './ports.ts';
+import { operatorRedactor, redactedOperation } from './secrets.ts';
 
 export interface PatchStepInput extends Operation {
   readonly runId: string;
@@ -22,7 +23,7 @@ export async function patchStep(
   input: PatchStepInput,
   ports: CommandPorts,
 ): Promise<{ run: RunRow; before: StepRow }> {
-  const { runId, stepId, output, actor, reason } = input;
+  const { runId, stepId } = input;
   const run = await existing(tx, runId, ports);
   const step = await tx.get(steps, [runId, stepId]);
   if (step === null) throw new StepNotFoundError(stepId, { runId });
@@ -36,6 +37,9 @@ export async function patchStep(
       details: { runId, stepId, status: run.status },
     });
   }
+  const redactor = await operatorRedactor(tx, run, ports);
+  const output = redactor.json(input.output);
+  const { actor, reason } = await redactedOperation(tx, run, input, ports);
   tx.update(steps, { ...step, status: 'completed', output, error: null, patchedAt: tx.now });
   tx.update(runs, { ...run, fence: isEnded(run) ? run.fence : run.fence + 1, updatedAt: tx.now });
   recordOperation(tx, run, {

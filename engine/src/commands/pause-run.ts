@@ -4,6 +4,7 @@ import { isEnded, type Pause, pauseRun, unpauseRun } from '../kernel/run.ts';
 import { type RunRow, runs } from '../store/tables.ts';
 import { type Operation, recordOperation } from './audit.ts';
 import type { CommandPorts } from './ports.ts';
+import { redactedOperation } from './secrets.ts';
 import { makeReady } from './start-runs.ts';
 
 /**
@@ -13,7 +14,7 @@ import { makeReady } from './start-runs.ts';
  */
 export async function requestPause(
   tx: Transaction,
-  { runId, actor, reason }: { readonly runId: string } & Operation,
+  { runId, ...asked }: { readonly runId: string } & Operation,
   ports: CommandPorts,
 ): Promise<RunRow> {
   const run = await existing(tx, runId, ports);
@@ -24,6 +25,7 @@ export async function requestPause(
     });
   }
   if (run.pause !== null) return run;
+  const { actor, reason } = await redactedOperation(tx, run, asked, ports);
   const pause: Pause = { at: tx.now, by: actor, reason };
   const paused = pauseRun(run, pause, tx.now);
   tx.update(runs, paused);
@@ -32,12 +34,8 @@ export async function requestPause(
 }
 
 /** Ends the pause of a run, or takes back that it is to be paused. */
-export async function endPause(
-  tx: Transaction,
-  run: RunRow,
-  { actor, reason }: Operation,
-  ports: CommandPorts,
-): Promise<RunRow> {
+export async function endPause(tx: Transaction, run: RunRow, asked: Operation, ports: CommandPorts): Promise<RunRow> {
+  const { actor, reason } = await redactedOperation(tx, run, asked, ports);
   recordOperation(tx, run, { type: 'run.resumed', actor, reason, payload: { status: run.status } });
   const resumed = unpauseRun(run, tx.now);
   const next = resumed.status === 'queued' ? await makeReady(tx, resumed, ports) : resumed;

@@ -3,6 +3,7 @@ import type { Transaction } from '../group-commit/index.ts';
 import { type Operation, recordOperation } from './audit.ts';
 import { existing } from './pause-run.ts';
 import type { CommandPorts } from './ports.ts';
+import { operatorRedactor, redactedOperation } from './secrets.ts';
 import { startRun } from './start-runs.ts';
 
 /**
@@ -12,12 +13,16 @@ import { startRun } from './start-runs.ts';
  */
 export async function rerunRun(
   tx: Transaction,
-  { runId, input, actor, reason }: { readonly runId: string; readonly input: JsonText | undefined } & Operation,
+  { runId, input, ...asked }: { readonly runId: string; readonly input: JsonText | undefined } & Operation,
   ports: CommandPorts,
 ): Promise<string> {
   const run = await existing(tx, runId, ports);
   const fn = (await ports.functions.current(tx, run.env)).get(run.functionId);
   if (fn === undefined) throw new FunctionNotFoundError(run.functionId);
+  const { actor, reason } = await redactedOperation(tx, run, asked, ports);
+  // By what it declares now: that is what the new run is given.
+  const redactor = await operatorRedactor(tx, { ...run, functionVersion: fn.version }, ports);
+  const given = input === undefined ? run.input : redactor.json(input);
   // Its assignment reads the event, and puts the input in the place of the data.
   const event = {
     id: run.eventId,
@@ -26,11 +31,7 @@ export async function rerunRun(
     data: { text: 'null' as JsonText },
     timestamp: tx.now,
   };
-  const rerunId = await startRun(
-    tx,
-    { env: run.env, fn, event, input: input ?? run.input, parent: null, rerunOf: runId },
-    ports,
-  );
+  const rerunId = await startRun(tx, { env: run.env, fn, event, input: given, parent: null, rerunOf: runId }, ports);
   const payload = { rerun: rerunId, editedInput: input !== undefined };
   recordOperation(tx, run, { type: 'run.rerun', actor, reason, payload });
   return rerunId;

@@ -13,10 +13,11 @@ import type { Failure } from '@ironflow/core/wire';
 import type { Transaction } from '../group-commit/index.ts';
 import { isEnded, restartRun } from '../kernel/run.ts';
 import { attempts, type RunRow, runs, type StepRow, steps, type WaitRow, waits } from '../store/tables.ts';
-import { type Operation, recordOperation } from './audit.ts';
+import { type Operation, recordOperation, summaryOf } from './audit.ts';
 import { cancelRun } from './cancel-run.ts';
 import { endPause, existing } from './pause-run.ts';
 import type { CommandPorts } from './ports.ts';
+import { redactedOperation } from './secrets.ts';
 import { makeReady } from './start-runs.ts';
 import { blankWait } from './waits.ts';
 
@@ -84,7 +85,8 @@ const byPlace = (a: Place, b: Place) => a.wake - b.wake || a.sequence - b.sequen
 const ALL = { limit: Number.MAX_SAFE_INTEGER };
 
 async function restart(tx: Transaction, before: RunRow, input: RestartInput, ports: CommandPorts): Promise<RunRow> {
-  const { runId, fromStep, actor, reason } = input;
+  const { runId, fromStep } = input;
+  const { actor, reason } = await redactedOperation(tx, before, input, ports);
   const [stepRows, waitRows, attemptRows] = await Promise.all([
     tx.scan({ table: steps, prefix: [runId], ...ALL }),
     tx.scan({ table: waits, prefix: [runId], ...ALL }),
@@ -165,7 +167,6 @@ async function restart(tx: Transaction, before: RunRow, input: RestartInput, por
   return ready;
 }
 
-const summaryOf = ({ code, name, message }: Failure) => ({ code, name, message: message.slice(0, 500) });
 /** Recorded by a worker; the engine records waits, and messages that are published, under no lease. */
 const hasBody = ({ fence }: StepRow) => fence > 0;
 

@@ -1,9 +1,11 @@
+import type { JsonText } from '@ironflow/core';
 import { afterEach, describe, expect, test } from 'vitest';
 import { createFunction } from '../../../src/function/index.ts';
+import type { StepClient } from '../../../src/step/index.ts';
 import { createEngine } from '../main.ts';
 import { createSecretBox } from '../ports/secret-box.ts';
 import { MemoryStore } from '../store/memory/index.ts';
-import { attempts, events, runs, type SecretRow, secrets, steps, waits } from '../store/tables.ts';
+import { attempts, events, runs, type SecretRow, secrets, steps, tables, waits } from '../store/tables.ts';
 import { env, openTestEngine, type TestEngine, temporaryDirectory } from '../test-support/index.ts';
 
 const key = (fill: string) => Buffer.alloc(32, fill).toString('base64');
@@ -258,4 +260,87 @@ test('every table that a report writes to is without the value', async () => {
   expect(text).toContain('***');
   for (const part of ['sk_live', 'quoted', encodeURIComponent('"quoted"'), Buffer.from('live_"quo').toString('base64')])
     expect(text).not.toContain(part);
+});
+
+describe('what somebody says of a run of a function with secrets', () => {
+  const value = 'sk_live_"quoted"\\0123';
+  const said = { actor: `ada ${value}`, reason: `because of ${encodeURIComponent(value)}` };
+  const leak = JSON.stringify({ [value]: [Buffer.from(`u:${value}`).toString('base64')] }) as JsonText;
+
+  async function opened(secretNames: readonly string[], handler: (step: StepClient) => Promise<unknown>) {
+    const harness = await open();
+    await harness.engine.setSecret(env, 'STRIPE', value);
+    const config = { id: 'f', triggers: [{ event: 'go' }], secrets: secretNames, recording: true };
+    const worker = await harness.worker([createFunction(config, ({ step }) => handler(step))]);
+    const { runIds } = await harness.emit('go');
+    await harness.clock.settle();
+    return { ...harness, lost: worker, runId: runIds[0] ?? '' };
+  }
+
+  async function rowsOf({ store }: Pick<TestEngine, 'store'>): Promise<string> {
+    const rows: unknown[] = [];
+    for (const table of tables) for (const { row } of await store.scan({ table, limit: 1_000 })) rows.push(row);
+    return JSON.stringify(rows);
+  }
+
+  const parts = ['sk_live', 'quoted', Buffer.from('live_"quo').toString('base64')];
+
+  async function expectClean(harness: Pick<TestEngine, 'store'>) {
+    const text = await rowsOf(harness);
+    expect(text).toContain('because of ***');
+    expect(text).toContain('ada ***');
+    for (const part of parts) expect(text).not.toContain(part);
+  }
+
+  test('pause, patch, resume from a step, cancel, rerun with other data', async () => {
+    const harness = await opened(['STRIPE'], async (step) => {
+      await step.run('a', () => 1);
+      return step.sleep('nap', '1h');
+    });
+    const { operations } = harness.engine;
+    const { runId } = harness;
+    await operations.pause(env, runId, said);
+    expect((await harness.engine.getRun(env, runId)).why).toContain('***');
+    await operations.patchStep(env, `${runId}:a:0`, leak, said);
+    expect((await harness.engine.getSteps(env, runId))[0]?.output).toEqual({ '***': ['dT***='] });
+    await operations.resume(env, runId, { ...said, fromStep: 'nap' });
+    await operations.pause(env, runId, said);
+    await operations.resume(env, runId, said);
+    await operations.rerun(env, runId, { ...said, input: leak });
+    await harness.clock.settle();
+    await operations.cancel(env, runId, said);
+    await harness.clock.settle();
+    const { entries } = await harness.engine.listAudit(env, { limit: 100 });
+    expect(new Set(entries.flatMap(({ actor, eventType }) => (actor === undefined ? [] : [eventType])))).toEqual(
+      new Set(['run.paused', 'step.patched', 'run.restarted', 'run.resumed', 'run.rerun', 'run.cancelled']),
+    );
+    await expectClean(harness);
+  });
+
+  test.each([
+    ['an output', { kind: 'output', output: leak }],
+    ['an error', { kind: 'error', error: { name: 'Error', code: 'X', retryable: false, message: value } }],
+  ] as const)('a decision: %s', async (_, decision) => {
+    const harness = await opened(['STRIPE'], async (step) =>
+      step.run('once', () => new Promise(() => {}), { effect: 'once' }),
+    );
+    harness.lost.crash();
+    await harness.lost.line.close();
+    await harness.clock.advance(3_600_000);
+    const [step] = await harness.engine.getSteps(env, harness.runId);
+    await harness.engine.decideStep(env, harness.runId, step?.id ?? '', decision, said);
+    await harness.clock.settle();
+    await expectClean(harness);
+  });
+
+  test('stays as it is where the function declares none', async () => {
+    const harness = await opened([], async (step) => {
+      await step.run('a', () => 1);
+      return step.sleep('nap', '1h');
+    });
+    await harness.engine.operations.pause(env, harness.runId, said);
+    await harness.engine.operations.patchStep(env, `${harness.runId}:a:0`, leak);
+    expect((await harness.engine.getSteps(env, harness.runId))[0]?.output).toEqual(JSON.parse(leak));
+    expect((await harness.engine.listAudit(env, { eventType: 'run.paused' })).entries[0]).toMatchObject(said);
+  });
 });

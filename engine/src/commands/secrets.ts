@@ -8,6 +8,7 @@ import type { Redactor } from '@ironflow/core';
 import type { Transaction } from '../group-commit/index.ts';
 import { type SecretView, secretView } from '../kernel/secret-view.ts';
 import { type RunRow, type SecretRow, secrets } from '../store/tables.ts';
+import type { Operation } from './audit.ts';
 import type { CommandPorts } from './ports.ts';
 import { noKey, placeOf } from './secret-vault.ts';
 
@@ -96,6 +97,28 @@ export async function redactorOf(tx: Transaction, run: RunRow, ports: CommandPor
   for (const name of declared) rows.push(...(await revisionsOf(tx, run.env, name)));
   return ports.secrets.redactorOf(rows);
 }
+
+/** What redacts what somebody says of a run of such a function, or gives it; it leaves everything as it is for other functions. */
+export async function operatorRedactor(
+  tx: Transaction,
+  run: RunRow,
+  ports: CommandPorts,
+): Promise<Pick<Redactor, 'text' | 'json'>> {
+  return (declaresNone(run, ports) ? undefined : await redactorOf(tx, run, ports)) ?? leavesAll;
+}
+
+/** Who does something and why, as it may be kept. */
+export async function redactedOperation(
+  tx: Transaction,
+  run: RunRow,
+  { actor, reason }: Operation,
+  ports: CommandPorts,
+): Promise<Operation> {
+  const redactor = await operatorRedactor(tx, run, ports);
+  return { actor: redactor.text(actor), reason: redactor.text(reason) };
+}
+
+const leavesAll: Pick<Redactor, 'text' | 'json'> = { text: (text) => text, json: (text) => text };
 
 /** Whether it is known, without a look at the store, that the run's function declares no secrets. */
 export function declaresNone({ env, functionId, functionVersion }: RunRow, { functions }: CommandPorts): boolean {

@@ -62,7 +62,7 @@ export interface BulkAnswer {
 /** Refusals that a bulk operation tells of one by one, in each answer. */
 const REFUSALS_MAX = 20;
 
-const operationOf = ({ actor = 'in-process', reason = '' }: Asked): Operation => ({ actor, reason });
+export const operationOf = ({ actor = 'in-process', reason = '' }: Asked): Operation => ({ actor, reason });
 
 export class RunOperations {
   readonly #store: Store;

@@ -117,14 +117,14 @@ export function emitInput(
 }
 
 async function decideStep(request: RestRequest): Promise<Answer> {
-  const { stepId, output, error, again } = parseInput(decideStepRequest, await body(request), 'decision');
+  const { stepId, output, error, again, reason } = parseInput(decideStepRequest, await body(request), 'decision');
   const given = [output !== undefined, error != null, again === true].filter(Boolean).length;
   if (given !== 1) {
     throw new ValidationError(
       'A decision says one of three things: output (the step is taken to have ended with it), error (to have failed with this message), or again: true.',
     );
   }
-  const { engine, env } = request;
+  const { engine, env, actor } = request;
   const decision = ((): StepDecision => {
     if (again === true) return { kind: 'again' };
     if (error != null)
@@ -133,7 +133,7 @@ async function decideStep(request: RestRequest): Promise<Answer> {
     assertPayloadSize(text, `output of step "${stepId}"`);
     return { kind: 'output', output: text };
   })();
-  return json(await engine.decideStep(env, param(request, 'runId'), stepId, decision));
+  return json(await engine.decideStep(env, param(request, 'runId'), stepId, decision, { actor, reason: reason ?? '' }));
 }
 
 async function postEvent(request: RestRequest): Promise<Answer> {
