@@ -7,6 +7,7 @@ export * from './event-match.ts';
 export * from './json.ts';
 export * from './json-path.ts';
 export * from './limits.ts';
+export * from './recording-retention.ts';
 export * from './redaction.ts';
 export * from './retry.ts';
 export * from './standard-schema.ts';

@@ -15,6 +15,7 @@ import { finishEnding } from './commands/end-run.ts';
 import { FunctionCatalog } from './commands/function-catalog.ts';
 import type { CommandPorts, Outside } from './commands/ports.ts';
 import { type PublishInput, type PublishResult, publish } from './commands/publish.ts';
+import { recordRuns } from './commands/recording.ts';
 import { type RegisterFunctionResult, registerFunction } from './commands/register-function.ts';
 import { contractPush, ironflowResponse } from './commands/report.ts';
 import { retryOrFailRun } from './commands/retry-run.ts';
@@ -123,7 +124,13 @@ export class Engine {
       contractLeaseMs: settings.contractLeaseMs ?? 90_000,
       reconnectMs: settings.reconnectMs ?? 5_000,
     };
-    this.#commit = new GroupCommit({ store, clock, ids, onOutcomeUnknown: () => this.#lookAgain() });
+    this.#commit = new GroupCommit({
+      store,
+      clock,
+      ids,
+      onOutcomeUnknown: () => this.#lookAgain(),
+      complete: (tx) => recordRuns(tx, this.#ports),
+    });
     this.#ports = {
       functions: new FunctionCatalog(),
       secrets: new SecretVault(createSecretBox((settings.secretKeys ?? []).map(secretKey))),

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { durationMsMax } from '../duration.ts';
 import { ValidationError } from '../errors.ts';
 import { limits } from '../limits.ts';
+import { parseRecordingRetention } from '../recording-retention.ts';
 import { type RetryPolicy, retryPolicyFrom } from '../retry.ts';
 import { assertSubject } from '../subject-pattern.ts';
 import { eitherCase, optional, parseInput } from './parse.ts';
@@ -103,6 +104,7 @@ export function parseFunctionRegistration(input: unknown): FunctionDefinition {
     if (event !== undefined)
       assertSubject(event, `The event of trigger ${i} of function "${request.id}"`, { pattern: true });
   }
+  parseRecordingRetention(request.recordingRetention, request.id); // refused here, read where something is recorded
   const mode = modeFrom(request.preferredMode, request.endpointUrl, request.id);
   return {
     id: request.id,

@@ -6,7 +6,7 @@ import { attempts, runAudit, runs, steps } from '../store/tables.ts';
 const ROWS_MAX = 1_000;
 
 /**
- * Removes a run that has ended, with all that hangs on it. False when some is left for the next call. The run's row is written each
+ * Removes a run that has ended, with all that hangs on it; audit entries with a time of their own stay for that. False when some is left for the next call. The run's row is written each
  * time, so that nobody who restarts the run does so between two of them.
  */
 export async function purgeRun(tx: Transaction, runId: string): Promise<boolean> {
@@ -29,4 +29,11 @@ export async function purgeRun(tx: Transaction, runId: string): Promise<boolean>
   if (auditRows.length === ROWS_MAX) return false;
   tx.delete(runs, [runId]);
   return true;
+}
+
+/** Removes audit entries whose own time is over. True when some are left for the next call. */
+export async function purgeEntries(tx: Transaction): Promise<boolean> {
+  const entries = await tx.scan({ table: runAudit, index: 'byExpiry', to: [tx.now], limit: ROWS_MAX });
+  for (const { runId, id } of entries) tx.delete(runAudit, [runId, id]);
+  return entries.length === ROWS_MAX;
 }

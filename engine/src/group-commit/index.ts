@@ -35,6 +35,8 @@ export interface GroupCommitOptions {
   readonly cache?: RowCacheLimits;
   /** A commit failed in a way that leaves open whether it took place: what should have followed from it has not. */
   readonly onOutcomeUnknown?: () => void;
+  /** Called with what a command has written, before it is committed: adds to it what follows from it. */
+  readonly complete?: (tx: Transaction) => Promise<void> | undefined;
 }
 
 /** Conflicts one command may meet before it is given up. Between engines a hot row takes tens; hundreds say it is stuck. */
@@ -76,6 +78,7 @@ export class GroupCommit {
   readonly #cache: RowCache;
   readonly #ports: TransactionPorts;
   readonly #onOutcomeUnknown: () => void;
+  readonly #complete: (tx: Transaction) => Promise<void> | undefined;
   readonly #queues = new Map<string, Submission[]>();
   readonly #reads = new Map<Table, Map<string, PendingRead>>();
   /** Number of the newest write set that writes a table. */
@@ -89,8 +92,17 @@ export class GroupCommit {
   #open = 0;
   #idle: (() => void)[] = [];
 
-  constructor({ store, clock, ids, cache = CACHE_LIMITS, onOutcomeUnknown = () => {} }: GroupCommitOptions) {
+  constructor(options: GroupCommitOptions) {
+    const {
+      store,
+      clock,
+      ids,
+      cache = CACHE_LIMITS,
+      onOutcomeUnknown = () => {},
+      complete = () => undefined,
+    } = options;
     this.#onOutcomeUnknown = onOutcomeUnknown;
+    this.#complete = complete;
     this.#store = store;
     this.#clock = clock;
     this.#cache = new RowCache(cache);
@@ -169,6 +181,8 @@ export class GroupCommit {
     const tx = new Transaction(this.#ports, this.#clock.now(), submission.attempt);
     try {
       const result = await submission.command(tx);
+      const completed = this.#complete(tx);
+      if (completed !== undefined) await completed;
       if (tx.restsOnFailed) await this.#executeAgain(submission, tx);
       else this.#commitSoon(submission, tx, () => submission.resolve(result));
     } catch (error) {

@@ -29,6 +29,8 @@ interface Touched {
   /** The revision it was at; null when it was not there. */
   readonly revision: number | null;
   row: Row | null;
+  /** As it was when the transaction came by it first. */
+  readonly before: Row | null;
   /** The cache's, when it was read while a write of it was on its way; and how many had failed by then. */
   readonly pending: { readonly cached: CachedRow; readonly failedWrites: number } | undefined;
   /** Whether the commit depends on `revision`. False for a row that only came by in a scan. */
@@ -154,6 +156,11 @@ export class Transaction {
     this.#onDiscard.push(undo);
   }
 
+  /** Calls `each` for every row that it has to do with: as it came by it, as it leaves it, and whether it writes it. */
+  forRows(each: (table: Table, before: Row | null, row: Row | null, written: boolean) => void): void {
+    for (const { table, before, row, written } of this.#touched) each(table, before, row, written);
+  }
+
   // For the group commit.
 
   /** Whether it built on a write that has failed since, so that its commit would be refused. */
@@ -255,6 +262,7 @@ export class Transaction {
       name,
       revision,
       row,
+      before: row,
       pending,
       guarded,
       written: false,

@@ -60,9 +60,13 @@ export class TriggerIndex {
 /** Fields of a definition that are stored and have no effect in this version, by their names in a registration. */
 export function fieldsWithoutEffect(definition: FunctionDefinition): string[] {
   const crons = definition.triggers.flatMap(({ cron }, i) => (cron ? [`triggers.${i}.cron`] : []));
-  const fields = ['concurrency', 'actorKey', 'recording', 'recordingRetention'] as const;
-  // A recording that is switched off is what happens.
-  return [...crons, ...fields.filter((name) => definition[name] !== undefined && definition[name] !== false)];
+  const fields = ['concurrency', 'actorKey'] as const;
+  const retention = definition.recording !== true && definition.recordingRetention !== undefined;
+  return [
+    ...crons,
+    ...fields.filter((name) => definition[name] !== undefined),
+    ...(retention ? ['recordingRetention'] : []), // of what is not recorded
+  ];
 }
 
 /** @throws {ValidationError} when a trigger's expression cannot be used. */

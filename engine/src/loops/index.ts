@@ -1,7 +1,8 @@
 // The engine's loops: what happens because time passes. Each is a tick around commands.
 
 import type { CommandPorts } from '../commands/ports.ts';
-import { purgeRun } from '../commands/purge.ts';
+import { purgeEntries, purgeRun } from '../commands/purge.ts';
+import { neverExpires } from '../commands/recording.ts';
 import { releaseLease } from '../commands/release-lease.ts';
 import { expireDeadline } from '../commands/retry-run.ts';
 import { retiredSecretMs } from '../commands/secrets.ts';
@@ -12,7 +13,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Store } from '../store/port.ts';
 import type { Key, Row, Table } from '../store/table.ts';
-import { idempotencyKeys, runs, secrets, sessions, waits } from '../store/tables.ts';
+import { idempotencyKeys, runAudit, runs, secrets, sessions, waits } from '../store/tables.ts';
 import { DueLoop } from './due-loop.ts';
 
 export interface LoopsOptions {
@@ -177,10 +178,12 @@ export class Loops {
     const ended = run?.row.endedAt ?? null;
     const key = oldest?.row.expiresAt ?? null;
     const [retired] = await store.scan({ table: secrets, index: 'byRetirement', limit: 1 });
+    const [entry] = await store.scan({ table: runAudit, index: 'byExpiry', limit: 1, before: [neverExpires] });
     const times = [
       ended === null ? null : ended + (runRetentionMs ?? 0),
       key,
       retired === undefined ? null : (retired.row.retiredAt ?? 0) + retiredSecretMs,
+      entry?.row.expiresAt ?? null,
     ].filter((at) => at !== null);
     return times.length === 0 ? null : Math.max(Math.min(...times), this.#purgedAt + PURGE_PAUSE_MS);
   }
@@ -198,10 +201,12 @@ export class Loops {
       ),
     );
     await this.#purgeSecrets(now - retiredSecretMs);
+    const [entry] = await store.scan({ table: runAudit, index: 'byExpiry', to: [now], limit: 1 });
+    const moreEntries = entry !== undefined && (await commit.run('purgeEntries', undefined, purgeEntries));
     const before = now - (runRetentionMs ?? 0);
     const ended =
       runRetentionMs === undefined ? [] : await store.scan({ table: runs, index: 'byEnd', to: [before], limit: PAGE });
-    let more = keys.length === PAGE || ended.length === PAGE;
+    let more = moreEntries || keys.length === PAGE || ended.length === PAGE;
     for (const { row: run } of ended) {
       const done = await commit.run('purgeRun', run.id, (tx) => purgeRun(tx, run.id));
       more ||= !done;
