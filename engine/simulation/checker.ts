@@ -22,9 +22,12 @@ import {
 } from '../src/store/tables.ts';
 import { type Emitted, LogChecks } from './log-checks.ts';
 import { isPutOf, Mirror, versionKey } from './mirror.ts';
+import { type Program, retentionsOf, withChildren } from './program.ts';
 import { SagaChecks } from './saga-checks.ts';
+import { hasSecret } from './secret.ts';
 import { StartChecks, type Started } from './start-checks.ts';
 import { TopicChecks } from './topic-checks.ts';
+import { TrailChecks } from './trail-checks.ts';
 import { Violation } from './violation.ts';
 import { type LogEntry, WaitChecks } from './wait-checks.ts';
 
@@ -35,6 +38,8 @@ export interface CheckerOptions {
   readonly skewMs?: number;
   /** How far apart they may be for leases to be known to their workers, in milliseconds. */
   readonly toleratedSkewMs?: number;
+  /** What is run: which of it is recorded, and for how long. */
+  readonly programs: readonly Program[];
 }
 
 /** How long a session may stay due after its expiry once the storm is over, in milliseconds. */
@@ -80,6 +85,8 @@ export class Checker {
   readonly #starts: StartChecks;
   readonly sagas: SagaChecks;
   readonly #topics: TopicChecks;
+  readonly #trail: TrailChecks;
+  readonly #looksForSecrets: boolean;
   /** How a run had ended when a caller was told. */
   readonly #toldEnds = new Map<string, string>();
   /** Children whose calls were dropped by a restart. */
@@ -87,11 +94,14 @@ export class Checker {
   #calmAt: number | undefined;
   #hadRuns = false;
 
-  constructor({ now, skewMs = 0, toleratedSkewMs = 0 }: CheckerOptions) {
+  constructor({ now, skewMs = 0, toleratedSkewMs = 0, programs }: CheckerOptions) {
     this.now = now;
     const report = (promise: string, what: string) => this.#violated(promise, what);
     this.#log = new LogChecks(this.mirror, report);
     this.#topics = new TopicChecks(this.mirror, report);
+    const retentions = retentionsOf(programs);
+    this.#trail = new TrailChecks({ mirror: this.mirror, report, now, skewMs, retentions });
+    this.#looksForSecrets = programs.flatMap(withChildren).some(({ secret }) => secret === true);
     this.sagas = new SagaChecks(this.mirror, report);
     this.#starts = new StartChecks(this.mirror, report, skewMs <= toleratedSkewMs);
     this.#waits = new WaitChecks({
@@ -154,12 +164,14 @@ export class Checker {
         const wait = this.mirror.waitsOf(runId).get(stepId);
         if (wait !== undefined && !operations.restarts(runId)) removed.push(wait);
         touched.add(runId);
-      } else if (table === steps) this.#stepRemoved(runId, stepId, writeSet, operations);
+      } else if (table === runAudit) this.#trail.removed(runId, stepId);
+      else if (table === steps) this.#stepRemoved(runId, stepId, writeSet, operations);
       this.mirror.delete(table, key);
     }
     for (const [i, { log, row }] of appends.entries()) {
       if (log === events) this.#log.appended(row as EventRow, positions[i] ?? 0, this.now());
     }
+    if (this.#looksForSecrets) this.#lookForSecrets(writeSet);
     const before = puts.map(({ table, row }) => this.#before(table, row));
     for (const [i, { table, row, stamp }] of puts.entries()) {
       const value = stamps[i];
@@ -187,6 +199,7 @@ export class Checker {
       positions,
       stored.map((row) => this.mirror.step(row.runId, row.stepId) ?? row),
     );
+    this.#trail.committed(writeSet, before, (runId) => operations.restarts(runId));
     for (const wait of removed) this.#waitRemoved(wait);
     for (const runId of touched) this.#checkWakeUpSource(runId);
   }
@@ -195,7 +208,19 @@ export class Checker {
     if (table === runs) return this.mirror.runs.get(String(row['id']));
     if (table === waits) return this.mirror.waitsOf(String(row['runId'])).get(String(row['stepId']));
     if (table === steps) return this.mirror.step(String(row['runId']), String(row['stepId']));
+    if (table === attempts)
+      return this.mirror
+        .attemptsOf(String(row['runId']))
+        .find(({ stepId, number }) => stepId === row['stepId'] && number === row['number']);
     return undefined;
+  }
+
+  #lookForSecrets({ puts, appends }: WriteSet): void {
+    const written = [...puts, ...appends.map(({ log, row }) => ({ table: log, row }))];
+    for (const { table, row } of written)
+      for (const [column, value] of Object.entries(row))
+        if (typeof value === 'string' && hasSecret(value))
+          this.#violated('a secret is stored nowhere', `${table.name}.${column}: ${value.slice(0, 200)}`);
   }
 
   #runChanged(before: RunRow | undefined, row: RunRow, operations = noOperations): void {
@@ -382,6 +407,7 @@ export class Checker {
     ];
     this.#log.compareWith(await all(events));
     this.#topics.compareWith(await all(topicMessages));
+    this.#trail.compareWith(await all(runAudit));
     this.#starts.checkCovered();
     for (const { id, env } of runRows) this.#starts.checkBounds(id, await getSteps(store, env, id));
     const { mirror } = this;

@@ -12,6 +12,7 @@ import type { Emitted } from './log-checks.ts';
 import { SimProcess } from './process.ts';
 import { awaitedEvents, onceSteps, type Program, type WaitNode, withChildren } from './program.ts';
 import type { Random } from './random.ts';
+import { secretName, secretValues } from './secret.ts';
 import { definitionOf } from './worker-process.ts';
 
 export class Client {
@@ -25,11 +26,17 @@ export class Client {
   readonly #random: Random;
   readonly #process: SimProcess;
   #open = 0;
+  #secret: string | undefined;
 
   constructor(cluster: Cluster, random: Random) {
     this.#cluster = cluster;
     this.#random = random;
     this.#process = new SimProcess('client', cluster.options.clock);
+  }
+
+  /** A value that the secret has, or had. */
+  get secret(): string | undefined {
+    return this.#secret;
   }
 
   /** Whether all that it set out to do is done. */
@@ -55,6 +62,15 @@ export class Client {
         }
       });
     }
+  }
+
+  /** Sets the secret that programs are given, and sets it anew after a while: jobs of before have the old value still. */
+  keepSecret(rotateInMs: number): void {
+    this.later(0, async () => {
+      await this.untilDone((engine) => engine.setSecret(env, secretName, secretValues[0]));
+      this.#secret = secretValues[0];
+      this.later(rotateInMs, () => this.untilDone((engine) => engine.setSecret(env, secretName, secretValues[1])));
+    });
   }
 
   /** Registers a new release of all functions now and then. Workers that start from here on have it. */
@@ -155,7 +171,9 @@ export class Client {
 
   async #decideAll(): Promise<void> {
     const { programs, checker } = this.#cluster.options;
-    const values = new Map(programs.flatMap(withChildren).map((program) => [program.id, onceSteps(program)]));
+    const values = new Map(
+      programs.flatMap(withChildren).map((program) => [program.id, onceSteps(program, this.secret)]),
+    );
     for (const [runId, open] of checker.mirror.waits) {
       for (const { kind, stepId, name } of [...open.values()]) {
         if (kind !== 'decision') continue;

@@ -3,7 +3,16 @@
 import { NonRetryableError } from '@ironflow/core';
 import { createFunction, type FunctionContext, type IronflowFunction } from '../../src/function/index.ts';
 import type { Alternatives, StepClient } from '../../src/step/index.ts';
-import { type Node, type ParallelNode, type Program, type StepNode, withChildren } from './program.ts';
+import {
+  failureOf,
+  type Node,
+  type ParallelNode,
+  type Program,
+  resultOf,
+  type StepNode,
+  withChildren,
+} from './program.ts';
+import { secretName, secretValues } from './secret.ts';
 
 export interface BodyStart {
   readonly runId: string;
@@ -43,6 +52,8 @@ export function compile(program: Program, world: World): IronflowFunction[] {
         triggers: [{ event: `start.${one.id}` }],
         retry: { maxAttempts: one.maxAttempts, initialDelayMs: 500, backoffFactor: 2, maxDelayMs: 4_000 },
         timeout: one.timeoutMs ?? 10 * 3_600_000,
+        ...(one.recording !== undefined && { recording: true, recordingRetention: one.recording }),
+        ...(one.secret === true && { secrets: [secretName] }),
       },
       (context) => runAll(one.nodes, context.step, context, world),
     ),
@@ -65,7 +76,10 @@ async function run(node: Node, step: StepClient, context: FunctionContext, world
     case 'step':
       return runStep(node, step, context, world);
     case 'publish': {
-      const { eventId, sequence } = await step.publish(node.topic, { key: context.event.data.key });
+      const { eventId, sequence } = await step.publish(node.topic, {
+        key: context.event.data.key,
+        secret: secretOf(context),
+      });
       return eventId.startsWith('msg_') && sequence >= 1 ? 'published' : `published as ${eventId} ${sequence}`;
     }
     case 'sleep':
@@ -153,9 +167,9 @@ async function runStep(node: StepNode, step: StepClient, context: FunctionContex
         once: node.once === true,
       });
       await world.pass(node.bodyMs);
-      if (node.end === 'final') throw new NonRetryableError(`${node.name} failed`);
-      if (node.end === 'exhausted' || attempt <= node.failures) throw new Error(`${node.name} failed`);
-      return node.value;
+      if (node.end === 'final') throw new NonRetryableError(failureOf(node, secretOf(context)));
+      if (node.end === 'exhausted' || attempt <= node.failures) throw new Error(failureOf(node, secretOf(context)));
+      return resultOf(node, secretOf(context));
     },
     node.once === true ? { effect: 'once' } : {},
   );
@@ -169,5 +183,11 @@ async function runStep(node: StepNode, step: StepClient, context: FunctionContex
   }
   return result;
 }
+
+/**
+ * What code that kept the secret's first value has in memory; until it is set there is none. Once it was changed, only the engine
+ * still knows that value.
+ */
+const secretOf = ({ secrets }: FunctionContext) => (secrets.has(secretName) ? secretValues[0] : undefined);
 
 const named = (error: unknown, name: string) => error instanceof Error && error.name === name;

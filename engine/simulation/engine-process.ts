@@ -3,8 +3,14 @@ import { silentLogger } from '../src/ports/logger.ts';
 import type { Cluster } from './cluster.ts';
 import { FaultyStore } from './faulty-store.ts';
 import { SimProcess } from './process.ts';
+import { simulatedKey } from './secret.ts';
 
-export const engineSettings: EngineSettings = { leaseMs: 6_000, reconnectMs: 1_000, pollMs: 4_000 };
+export const engineSettings: EngineSettings = {
+  leaseMs: 6_000,
+  reconnectMs: 1_000,
+  pollMs: 4_000,
+  secretKeys: [simulatedKey],
+};
 
 /** An engine process: opens, serves, has its clock set wrong, is frozen, and dies at times. */
 export class EngineProcess {

@@ -103,7 +103,10 @@ export class Operator {
     const recorded = this.#stepsOf(run).filter(({ status, kind }) => status === 'completed' && kind === 'run');
     if (recorded.length === 0) return;
     const { stepId, output } = this.#random.pick(recorded);
-    await this.patch(stepId, JSON.parse(output ?? 'null'));
+    // Somebody puts the secret where it was.
+    const secret = this.#client.secret ?? '***';
+    const before = JSON.parse(output ?? 'null') as unknown;
+    await this.patch(stepId, typeof before === 'string' ? before.replaceAll(' with ***', ` with ${secret}`) : before);
   }
 
   async #rerun(run: RunRow): Promise<void> {

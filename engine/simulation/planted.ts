@@ -21,6 +21,7 @@ import {
   type RunRow,
   runAudit,
   runs,
+  secrets,
   sessions,
   steps,
   topicMessages,
@@ -70,6 +71,7 @@ export const plantedBugs: readonly BugDescription[] = [
     name: 'a store forgets that a run is to be undone',
     promise: 7,
     caughtAs: [
+      'what a recorded run does is in its trail',
       'a wait leaves with its outcome',
       'compensations run only after a terminal failure or an asked-for cancel',
       'what can be undone is undone',
@@ -114,6 +116,8 @@ export const plantedBugs: readonly BugDescription[] = [
     name: 'a store leaves out a step now and then',
     promise: 2,
     caughtAs: [
+      'what a recorded run does is in its trail',
+      'a publish step and its message are stored together',
       'an acknowledged step is stored',
       'a wait leaves with its outcome',
       'each start of a body is an attempt on record',
@@ -126,7 +130,12 @@ export const plantedBugs: readonly BugDescription[] = [
   {
     name: 'a store takes the second record of a step',
     promise: 2,
-    caughtAs: ['a step is recorded once', 'a recorded step never changes', 'a step that is over does not wait'],
+    caughtAs: [
+      'what a recorded run does is in its trail',
+      'a step is recorded once',
+      'a recorded step never changes',
+      'a step that is over does not wait',
+    ],
     plant: () => ({
       writeSets: (writeSets, store) => Promise.all(writeSets.map((one) => forced(one, store, [steps]))),
     }),
@@ -185,6 +194,7 @@ export const plantedBugs: readonly BugDescription[] = [
     name: 'failed attempts are not kept',
     promise: 4,
     caughtAs: [
+      'what a recorded run does is in its trail',
       'a body that must not run twice starts on record',
       'an attempt follows a failure on record',
       'each start of a body is an attempt on record',
@@ -194,7 +204,7 @@ export const plantedBugs: readonly BugDescription[] = [
   {
     name: 'lost leases are not on record',
     promise: 4,
-    caughtAs: ['each start of a body is an attempt on record'],
+    caughtAs: ['what a recorded run does is in its trail', 'each start of a body is an attempt on record'],
     plant: () => ({
       writeSets: async (writeSets) =>
         writeSets.map((writeSet) => ({
@@ -223,7 +233,11 @@ export const plantedBugs: readonly BugDescription[] = [
   {
     name: 'what people do to runs leaves no trace',
     promise: 2,
-    caughtAs: ['a run that has ended never changes', 'a recorded step never changes'],
+    caughtAs: [
+      'a run that has ended never changes',
+      'a recorded step never changes',
+      'what a recorded run does is in its trail',
+    ],
     plant: () => ({ writeSets: async (writeSets) => writeSets.map(without(runAudit)) }),
   },
   {
@@ -243,7 +257,11 @@ export const plantedBugs: readonly BugDescription[] = [
   {
     name: 'a store forgets the starts of bodies that must not run twice',
     promise: 4,
-    caughtAs: ['a body that must not run twice starts on record', 'a body that must not run twice does not'],
+    caughtAs: [
+      'what a recorded run does is in its trail',
+      'a body that must not run twice starts on record',
+      'a body that must not run twice does not',
+    ],
     plant: () => ({
       writeSets: async (writeSets) =>
         writeSets.map((writeSet) => ({
@@ -322,7 +340,11 @@ export const plantedBugs: readonly BugDescription[] = [
   {
     name: 'a wait is lost',
     promise: 10,
-    caughtAs: ['every run has a wake-up source', 'a run counts its open waits'],
+    caughtAs: [
+      'what a recorded run does is in its trail',
+      'every run has a wake-up source',
+      'a run counts its open waits',
+    ],
     plant: (random) => ({
       writeSets: async (writeSets) =>
         writeSets.map((writeSet) => (random.chance(0.05) ? without(waits)(writeSet) : writeSet)),
@@ -341,7 +363,7 @@ export const plantedBugs: readonly BugDescription[] = [
   {
     name: 'a run that has ended is ended again',
     promise: 10,
-    caughtAs: ['a run that has ended never changes'],
+    caughtAs: ['what a recorded run does is in its trail', 'a run that has ended never changes'],
     plant: (random) => {
       let ended: RunRow | undefined;
       return {
@@ -382,6 +404,7 @@ export const plantedBugs: readonly BugDescription[] = [
     name: 'half of a refused write set is applied',
     promise: 11,
     caughtAs: [
+      'what a recorded run does is in its trail',
       'a recorded step never changes',
       'a step is recorded once',
       'a run counts its open waits',
@@ -415,6 +438,53 @@ export const plantedBugs: readonly BugDescription[] = [
     plant: (random) => ({
       writeSets: async (writeSets) =>
         writeSets.map((writeSet) => (random.chance(0.3) ? without(functionVersions)(writeSet) : writeSet)),
+    }),
+  },
+  {
+    name: 'a recorded run does something that is not in its trail',
+    promise: 13,
+    caughtAs: ['what a recorded run does is in its trail'],
+    plant: (random) => ({
+      writeSets: async (writeSets) =>
+        writeSets.map((writeSet) => ({
+          ...writeSet,
+          puts: writeSet.puts.filter(
+            ({ table, row }) => (table as unknown) !== runAudit || row['actor'] !== null || !random.chance(0.05),
+          ),
+        })),
+    }),
+  },
+  {
+    name: 'audit entries are to leave early',
+    promise: 13,
+    caughtAs: ['an audit entry stays for its function’s retention'],
+    plant: () => ({
+      writeSets: async (writeSets) =>
+        writeSets.map((writeSet) => ({
+          ...writeSet,
+          puts: writeSet.puts.map((put) =>
+            (put.table as unknown) === runAudit && put.row['expiresAt'] !== null
+              ? { ...put, row: { ...put.row, expiresAt: Number(put.row['expiresAt']) - 10_000 } }
+              : put,
+          ),
+        })),
+    }),
+  },
+  {
+    name: 'audit entries do not leave',
+    promise: 13,
+    caughtAs: ['nothing is overdue at the end'],
+    plant: () => ({
+      rows: (scan, found) => ((scan.table as unknown) === runAudit && scan.index === 'byExpiry' ? [] : [...found]),
+    }),
+  },
+  {
+    name: 'values that a secret had before are forgotten',
+    promise: 14,
+    caughtAs: ['a secret is stored nowhere'],
+    plant: () => ({
+      rows: (scan, found) =>
+        (scan.table as unknown) === secrets ? found.filter(({ row }) => row['retiredAt'] === null) : [...found],
     }),
   },
 ];

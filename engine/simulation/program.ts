@@ -1,6 +1,8 @@
 // Random programs: functions drawn from a grammar, with the right answer known from a plain interpreter of the same grammar.
 
+import { parseRecordingRetention } from '@ironflow/core';
 import type { Random } from './random.ts';
+import { type Leak, leaked, leaks } from './secret.ts';
 
 /** How a step's body behaves: it fails in its first `failures` attempts, then returns `value`. */
 export interface StepNode {
@@ -16,6 +18,8 @@ export interface StepNode {
   readonly undo?: { readonly failures: number };
   /** It must not run twice: an operator decides what became of a body that was lost. */
   readonly once?: boolean;
+  /** It hands out the secret, in its result and in its errors. Its program is given one. */
+  readonly leak?: Leak;
 }
 
 export interface SleepNode {
@@ -102,6 +106,10 @@ export interface Program {
   readonly nodes: readonly Node[];
   /** How long an execution may take, in milliseconds. Default: longer than anything here. */
   readonly timeoutMs?: number;
+  /** It is recorded, and its entries are kept for this long. */
+  readonly recording?: string;
+  /** It is given the secret. */
+  readonly secret?: boolean;
 }
 
 export interface GrammarOptions {
@@ -119,7 +127,41 @@ export function drawProgram(random: Random, id: string, options: GrammarOptions 
     const failures = random.chance(0.85) ? Math.min(1, maxAttempts - 1) : maxAttempts;
     nodes.splice(random.int(0, nodes.length), 0, { kind: 'throw', name: `${id}-handler`, failures });
   }
-  return { id, maxAttempts, nodes };
+  const recording = random.chance(0.3) ? random.pick(['forever', '20s', '2m', '30d']) : undefined;
+  const secret = random.chance(0.2);
+  return {
+    ...{ id, maxAttempts },
+    nodes: secret ? nodes.map((node) => withLeaks(node, random)) : nodes,
+    ...(recording !== undefined && { recording }),
+    ...(secret && { secret }),
+  };
+}
+
+/** Has some of the program's own steps hand out its secret. */
+function withLeaks(node: Node, random: Random): Node {
+  if (node.kind === 'step') return random.chance(0.6) ? { ...node, leak: random.pick(leaks) } : node;
+  if (node.kind === 'catch') return { ...node, body: withLeaks(node.body, random) };
+  if (node.kind === 'parallel')
+    return { ...node, branches: node.branches.map((nodes) => nodes.map((one) => withLeaks(one, random))) };
+  return node;
+}
+
+/** For how long the entries of the functions that are recorded are kept, in milliseconds. */
+export function retentionsOf(programs: readonly Program[]): Map<string, number> {
+  return new Map(
+    programs
+      .flatMap(withChildren)
+      .flatMap(({ id, recording }) => (recording === undefined ? [] : [[id, parseRecordingRetention(recording)]])),
+  );
+}
+
+/** What a step returns, and what is stored of that; in JSON or text it is the same but for the secret. */
+export function resultOf({ value, leak }: StepNode, secret?: string): unknown {
+  return leak === undefined ? value : `${value}${leaked(leak, secret)}`;
+}
+
+export function failureOf({ name, leak }: StepNode, secret?: string): string {
+  return `${name} failed${leak === undefined ? '' : leaked(leak, secret)}`;
 }
 
 class Names {
@@ -252,7 +294,7 @@ function evaluateAll(nodes: readonly Node[], attempt: number): unknown[] | Throw
 function evaluate(node: Node, attempt: number): unknown {
   switch (node.kind) {
     case 'step':
-      return node.end === 'value' ? node.value : new Thrown(`${node.name} failed`);
+      return node.end === 'value' ? resultOf(node) : new Thrown(failureOf(node));
     case 'publish':
       return 'published';
     case 'sleep':
@@ -309,10 +351,10 @@ export function undoableSteps(program: Program): Set<string> {
 }
 
 /** What the program's own steps come to that must not run twice, by name. */
-export function onceSteps(program: Program): Map<string, number> {
-  const found = new Map<string, number>();
+export function onceSteps(program: Program, secret?: string): Map<string, unknown> {
+  const found = new Map<string, unknown>();
   const visit = (node: Node) => {
-    if (node.kind === 'step' && node.once === true) found.set(node.name, node.value);
+    if (node.kind === 'step' && node.once === true) found.set(node.name, resultOf(node, secret));
     else if (node.kind === 'catch') visit(node.body);
     else if (node.kind === 'parallel') for (const branch of node.branches) branch.forEach(visit);
   };

@@ -1,4 +1,4 @@
-// The twelve promises of the design, and where each is looked at. What waits for a primitive says for which.
+// The twelve promises of the design, those that came after them, and where each is looked at. What waits for a primitive says for which.
 
 export const promises: readonly { readonly number: number; readonly promise: string; readonly checked: string }[] = [
   {
@@ -67,5 +67,17 @@ export const promises: readonly { readonly number: number; readonly promise: str
     promise: 'A rolling upgrade, and a restore from backup, keep all of the above.',
     checked:
       'simulate: functions are registered with new code in the middle; a run keeps its version, and ends as ever. Backups are tested on SQLite; stored formats have one version yet.',
+  },
+  {
+    number: 13,
+    promise: 'What a recorded run does is in its audit trail from the same commit on, for its retention.',
+    checked:
+      'trail-checks: every write set against the entries in it; entries leave when their time is over, and neither before nor long after; where clocks agree the trail is in the order of the commits.',
+  },
+  {
+    number: 14,
+    promise: 'The value of a secret is stored nowhere, whoever hands it in.',
+    checked:
+      'checker: no column of a row that is stored has it, whatever steps, errors, messages, patches and decisions hand out, also after it was changed.',
   },
 ];

@@ -59,7 +59,7 @@ export async function simulate({ seed, trace, plant }: SimulationOptions): Promi
   const programs = Array.from({ length: random.int(1, 3) }, (_, i) => drawProgram(random, `p${i}`));
   const engines = random.pick([1, 1, 2, 3]);
   const skewMs = random.chance(0.6) ? 0 : random.pick([toleratedSkewMs, 5_000]);
-  const checker = new Checker({ now: () => clock.now(), skewMs, toleratedSkewMs });
+  const checker = new Checker({ now: () => clock.now(), skewMs, toleratedSkewMs, programs });
   const cluster = new Cluster({
     clock,
     random,
@@ -79,6 +79,7 @@ export async function simulate({ seed, trace, plant }: SimulationOptions): Promi
   cluster.start();
   const client = new Client(cluster, random.fork());
   for (const program of programs) client.start(program);
+  if (programs.flatMap(withChildren).some(({ secret }) => secret)) client.keepSecret(random.int(0, 40_000));
   if (random.chance(0.3)) client.deployEvery(15_000);
   client.decideEvery(4_000);
   if (random.chance(0.5)) client.meddleEvery(6_000);

@@ -11,7 +11,7 @@ import { Cluster, calm, env } from '../cluster.ts';
 import type { PlannedFault } from '../faulty-store.ts';
 import { Operator } from '../operator.ts';
 import { noBug } from '../planted.ts';
-import type { Program } from '../program.ts';
+import { type Program, withChildren } from '../program.ts';
 import { Random } from '../random.ts';
 import { checkAnswers } from '../simulate.ts';
 import { Violation } from '../violation.ts';
@@ -66,7 +66,7 @@ export async function runScenario(
   const random = new Random(scenario.seed ?? 1);
   const clock = new VirtualClock();
   const deadline = clock.now() + HORIZON_MS;
-  const checker = new Checker({ now: () => clock.now() });
+  const checker = new Checker({ now: () => clock.now(), programs });
   const trace: string[] = [];
   const cluster = new Cluster({
     clock,
@@ -100,6 +100,7 @@ export async function runScenario(
     },
     at: (ms, work) => client.later(READY_MS + ms, async () => work()),
   };
+  if (programs.flatMap(withChildren).some(({ secret }) => secret)) client.keepSecret(READY_MS + 700);
   client.decideEvery(2_000);
   scenario.course(stage);
   await clock.settle();
