@@ -9,6 +9,7 @@ import { inspect } from 'node:util';
 import { afterAll, describe, expect, test } from 'vitest';
 import { registrationOf } from '../../src/function/index.ts';
 import {
+  type AuditEntry,
   createClient,
   createFunction,
   createWorker,
@@ -17,6 +18,7 @@ import {
   type IronflowFunction,
   NonRetryableError,
   type RegisterFunctionRequest,
+  RunStateError,
   serve,
 } from '../../src/index.ts';
 import { Random } from '../simulation/random.ts';
@@ -27,7 +29,8 @@ import { temporaryDirectory } from '../src/test-support/index.ts';
 import { startPostgres } from '../src/test-support/postgres.ts';
 import { secretKeys, setSecret } from './transports.ts';
 
-const FUNCTIONS = 1_000;
+/** A thousand in all; fewer where each takes longer. */
+const COUNTS = { 'in-process': 250, polling: 225, streaming: 225, push: 225, postgres: 75 } as const;
 const SEED = 5;
 
 /** Long enough that no form of it turns up by chance, with what each encoding writes in another way. */
@@ -121,6 +124,7 @@ const generated = (prefix: string, count: number): IronflowFunction[] => {
         id: `${prefix}-${i}`,
         triggers: [{ event: `leak.${prefix}.${i}` }],
         secrets: ['KEY'],
+        recording: true,
         retry: { maxAttempts: 2, initialDelayMs: 1 },
       },
       async (context) => {
@@ -159,6 +163,7 @@ async function leakAll(
   client: IronflowClient,
   functions: readonly IronflowFunction[],
   log: readonly string[],
+  secret: string,
 ): Promise<Leaks> {
   const started = await Promise.all(
     functions.map(({ config }) => client.emit(String(config.triggers[0]?.event), { n: 1 })),
@@ -166,14 +171,62 @@ async function leakAll(
   const runIds = started.flatMap(({ runIds }) => runIds);
   expect(runIds).toHaveLength(functions.length);
   const answers: unknown[] = [];
-  for (const runId of runIds) {
+  const ended = async (runId: string) => {
     const run = await client.waitForRun(runId, { timeout: 60_000 });
     expect(run.endedAt, `run ${runId} of ${run.functionId} has ended: ${run.status}`).toBeDefined();
     answers.push(run, await client.getRunSteps(runId));
-  }
+  };
+  await Promise.all(runIds.map(ended));
+  answers.push(...(await leakByOperations(client, runIds, secret)));
+  answers.push(...(await Promise.all(runIds.map((runId) => client.getRun(runId, { steps: true })))));
+  answers.push(await auditOf(client));
   answers.push(await client.listRuns({ limit: 1_000 }), await client.listFunctions(), await client.listWorkers());
   answers.push(await (await engine.fetch('/api/v1/secrets', { method: 'GET' })).text());
   return { runIds, logged: log.join('\n'), answered: JSON.stringify(answers) };
+}
+
+/** Somebody who knows the secret gives it to runs, in every form, wherever people can give them something. */
+async function leakByOperations(client: IronflowClient, runIds: readonly string[], secret: string): Promise<unknown[]> {
+  const answers: unknown[] = [];
+  const operate = async (runId: string, i: number) => {
+    const text = (writes[i % writes.length] as Write)(secret); // within it
+    const leak = (shapes[i % shapes.length] as Shape)(text); // within it
+    const reason = `because of ${text}`;
+    if (i % 5 === 0) {
+      const again = await client.rerunRun(runId, { input: { text, leak }, reason });
+      answers.push(again, await client.pauseRun(again.id, reason).catch(stateError));
+      answers.push(await client.resumeRun(again.id, undefined, reason).catch(stateError));
+      answers.push(await client.cancelRun(again.id, reason));
+    }
+    const { steps } = await client.getRunSteps(runId);
+    const [step] = steps;
+    if ((await client.getRun(runId)).status !== 'failed' || step === undefined) return;
+    answers.push(await client.patchStep(step.id, leak, reason));
+    answers.push(await client.retryRun(runId, undefined, reason), await client.cancelRun(runId, reason));
+  };
+  await Promise.all(runIds.map(operate));
+  expect(answers.length).toBeGreaterThan(runIds.length / 2);
+  return answers;
+}
+
+/** What an operation comes to that is too late. */
+const stateError = (error: unknown): unknown => {
+  if (!(error instanceof RunStateError)) throw error;
+  return { ...error, message: error.message };
+};
+
+async function auditOf(client: IronflowClient): Promise<unknown[]> {
+  const entries: AuditEntry[] = [];
+  for (let cursor: string | undefined; ; ) {
+    const page = await client.getAuditTrail(undefined, { limit: 1_000, ...(cursor !== undefined && { cursor }) });
+    entries.push(...page.entries);
+    cursor = page.nextCursor;
+    if (cursor === undefined) break;
+  }
+  const types = new Set(entries.map(({ eventType }) => eventType));
+  for (const type of ['step.completed', 'step.failed', 'run.failed', 'run.rerun', 'step.patched', 'run.restarted'])
+    expect(types).toContain(type);
+  return entries;
 }
 
 const writer = (log: string[]) => {
@@ -218,51 +271,48 @@ async function serveOn(
   }
 }
 
-describe.each(['in-process', 'polling', 'streaming', 'push', 'postgres'] as const)(
-  'functions that leak a secret, %s',
-  (kind) => {
-    test(`leave nothing of it behind`, { timeout: 180_000 }, async () => {
-      const secret = secretOf(kind);
-      const log: string[] = [];
-      const logger = writer(log);
-      const functions = generated(kind, FUNCTIONS / 5);
-      const directory = temporaryDirectory();
-      cleanUps.push(() => directory.remove());
-      const server = kind === 'postgres' ? await startPostgres() : undefined;
-      if (server !== undefined) cleanUps.push(() => server.stop());
-      const url = server && (`${server.url}?schema=${server.freshSchema()}` as `postgres://${string}`);
-      const engine = await createEngine({ dataDir: directory.path, store: url, secretKeys, logger });
-      const { url: serverUrl } = await engine.listen({ port: 0 });
-      await setSecret(engine, 'KEY', secret);
-      const client = createClient({ serverUrl });
+describe.each(Object.keys(COUNTS) as (keyof typeof COUNTS)[])('functions that leak a secret, %s', (kind) => {
+  test(`leave nothing of it behind`, { timeout: 180_000 }, async () => {
+    const secret = secretOf(kind);
+    const log: string[] = [];
+    const logger = writer(log);
+    const functions = generated(kind, COUNTS[kind]);
+    const directory = temporaryDirectory();
+    cleanUps.push(() => directory.remove());
+    const server = kind === 'postgres' ? await startPostgres() : undefined;
+    if (server !== undefined) cleanUps.push(() => server.stop());
+    const url = server && (`${server.url}?schema=${server.freshSchema()}` as `postgres://${string}`);
+    const engine = await createEngine({ dataDir: directory.path, store: url, secretKeys, logger });
+    const { url: serverUrl } = await engine.listen({ port: 0 });
+    await setSecret(engine, 'KEY', secret);
+    const client = createClient({ serverUrl });
 
-      const worker = createWorker({
-        functions: kind === 'push' ? helpers : [...functions, ...helpers],
-        ...(kind === 'polling' || kind === 'streaming' ? { serverUrl, transport: kind } : { engine }),
-        logger,
-        maxConcurrentJobs: 50,
-      });
-      const working = worker.start();
-      await worker.ready;
-      if (kind === 'push') await serveOn(functions, client, logger);
-      const leaks = await leakAll(engine, client, functions, log);
-      await worker.stop();
-      await working;
-      await engine.close();
-
-      if (url === undefined) {
-        const files = readdirSync(directory.path).map((name) => readFileSync(join(directory.path, name)));
-        expect(Buffer.concat(files).includes('leak.')).toBe(true);
-        expectNothing(leaks, Buffer.concat(files).toString('latin1'), secret);
-        return;
-      }
-      const store = openPostgresStore({ url });
-      const rows: unknown[] = [];
-      for (const table of tables)
-        for (const { row } of await store.scan({ table, limit: Number.MAX_SAFE_INTEGER })) rows.push(row);
-      await store.close();
-      expect(rows.length).toBeGreaterThan(FUNCTIONS / 5);
-      expectNothing(leaks, JSON.stringify(rows), secret);
+    const worker = createWorker({
+      functions: kind === 'push' ? helpers : [...functions, ...helpers],
+      ...(kind === 'polling' || kind === 'streaming' ? { serverUrl, transport: kind } : { engine }),
+      logger,
+      maxConcurrentJobs: 50,
     });
-  },
-);
+    const working = worker.start();
+    await worker.ready;
+    if (kind === 'push') await serveOn(functions, client, logger);
+    const leaks = await leakAll(engine, client, functions, log, secret);
+    await worker.stop();
+    await working;
+    await engine.close();
+
+    if (url === undefined) {
+      const files = readdirSync(directory.path).map((name) => readFileSync(join(directory.path, name)));
+      expect(Buffer.concat(files).includes('leak.')).toBe(true);
+      expectNothing(leaks, Buffer.concat(files).toString('latin1'), secret);
+      return;
+    }
+    const store = openPostgresStore({ url });
+    const rows: unknown[] = [];
+    for (const table of tables)
+      for (const { row } of await store.scan({ table, limit: Number.MAX_SAFE_INTEGER })) rows.push(row);
+    await store.close();
+    expect(rows.length).toBeGreaterThan(functions.length);
+    expectNothing(leaks, JSON.stringify(rows), secret);
+  });
+});
