@@ -7,7 +7,7 @@ import { isEnded } from '../src/kernel/run.ts';
 import type { RunRow } from '../src/store/tables.ts';
 import type { Client } from './client.ts';
 import { type Cluster, env } from './cluster.ts';
-import { awaitedEvents } from './program.ts';
+import { awaitedEvents, withChildren } from './program.ts';
 import type { Random } from './random.ts';
 
 /** Restarts of one run, and reruns in all, at most: each may wait for what is sent only for a while. */
@@ -63,18 +63,22 @@ export class Operator {
 
   /** Pauses a run, and resumes it after a while. */
   async pause(runId: string, resumeInMs: number): Promise<void> {
-    const status = await this.#ask(`pause ${runId}`, (engine) => engine.operations.pause(env, runId));
+    const status = await this.#ask(`pause ${runId}`, (engine) =>
+      engine.operations.pause(env, runId, { reason: this.#reasonFor(runId) }),
+    );
     if (status === undefined) return;
     this.#client.later(resumeInMs, () => this.resume(runId));
   }
 
   async resume(runId: string, fromStep?: string): Promise<void> {
-    await this.#ask(`resume ${runId}`, (engine) => engine.operations.resume(env, runId, { fromStep }));
+    await this.#ask(`resume ${runId}`, (engine) =>
+      engine.operations.resume(env, runId, { fromStep, reason: this.#reasonFor(runId) }),
+    );
   }
 
   async retry(runId: string, fromStep?: string): Promise<void> {
     await this.#ask(`retry ${runId} from ${fromStep ?? 'where it failed'}`, (engine) =>
-      engine.operations.retry(env, runId, { fromStep, reason: 'once more' }),
+      engine.operations.retry(env, runId, { fromStep, reason: this.#reasonFor(runId) }),
     );
   }
 
@@ -121,6 +125,14 @@ export class Operator {
         this.#client.later(inMs, () => this.#client.emit(event, { key }, name));
       }
     }
+  }
+
+  /** Has the secret in it where the run's function is given one. */
+  #reasonFor(runId: string): string {
+    const { programs, checker } = this.#cluster.options;
+    const { functionId } = checker.mirror.runs.get(runId) ?? {};
+    const program = programs.flatMap(withChildren).find(({ id }) => id === functionId);
+    return program?.secret === true ? `once more, with ${this.#client.secret ?? 'no secret yet'}` : 'once more';
   }
 
   #keyOf(run: RunRow): { readonly key: string } {
