@@ -657,6 +657,36 @@ export function describeBehaviour(transport: string, open: () => Promise<Behavio
       });
     });
 
+    test('a recorded function has a trail of what its run did, in order, beside what people did to it', async () => {
+      const fn = define(
+        async ({ step }) => {
+          await step.run('flaky', ({ attempt }) => {
+            if (attempt === 1) throw new Error('not yet');
+          });
+          await step.sleep('nap', 10);
+          await step.waitForEvent('late', { event: 'never.comes', timeout: 10 }).catch(() => {});
+        },
+        { recording: true, recordingRetention: '7y' },
+      );
+      const { id } = await execute(fn);
+      await harness.client.rerunRun(id, { reason: 'for the auditors' });
+      const { entries } = await harness.client.getAuditTrail(id);
+      expect(entries.map(({ eventType, stepId }) => `${eventType} ${stepId?.split(':')[1] ?? ''}`)).toEqual([
+        'run.started ',
+        'step.attempt_failed flaky',
+        'step.completed flaky',
+        'step.waiting nap',
+        'step.completed nap',
+        'step.waiting late',
+        'step.timed_out late',
+        'run.completed ',
+        'run.rerun ',
+      ]);
+      expect(entries[1]?.payload).toMatchObject({ attempt: 1, error: { message: 'not yet' }, nextAttempt: 2 });
+      expect(entries[2]?.payload).toMatchObject({ attempt: 2, kind: 'run', worker: expect.any(String) });
+      expect(entries[8]).toMatchObject({ actor: expect.any(String), reason: 'for the auditors' });
+    });
+
     test('compensations run after a terminal failure, the last first, and are recorded as steps', async () => {
       const calls: string[] = [];
       const fn = define(async ({ step }) => {
