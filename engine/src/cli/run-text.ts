@@ -55,6 +55,7 @@ export interface Entry {
   readonly stepId?: string;
   readonly actor?: string;
   readonly reason?: string;
+  readonly payload?: { readonly error?: { readonly message?: string } };
   readonly createdAt: string;
 }
 
@@ -98,10 +99,11 @@ export function runText(run: Run): string {
   return plain(`${text}${attempts}${steps.length === 0 ? '' : `\nSteps\n${steps.map(stepText).join('')}`}`);
 }
 
-export function entryText({ createdAt, eventType, runId, stepId, actor, reason }: Entry): string {
+export function entryText({ createdAt, eventType, runId, stepId, actor, reason, payload }: Entry): string {
   const about = stepId ?? runId;
+  const why = reason ?? (actor === undefined ? payload?.error?.message : undefined);
   return plain(
-    `${createdAt}  ${eventType}  ${about}  ${actor ?? 'the run'}${reason === undefined ? '' : `: ${oneLine(reason)}`}\n`,
+    `${createdAt}  ${eventType}  ${about}  ${actor ?? 'the run'}${why === undefined ? '' : `: ${oneLine(why)}`}\n`,
   );
 }
 

@@ -14,7 +14,7 @@ async function open() {
       await step.run('one', () => ({ n: 1 }));
       await step.sleep('nap', '1h');
     }),
-    createFunction({ id: 'failing', triggers: [{ event: 'fail' }] }, async ({ step }) =>
+    createFunction({ id: 'failing', recording: true, triggers: [{ event: 'fail' }] }, async ({ step }) =>
       step.run('charge', () => {
         if (broken) throw new NonRetryableError('declined\nsecond line \u001b[31mred');
         return 'charged';
@@ -84,8 +84,12 @@ describe('ironflow runs', () => {
     const { out } = await cli('show', sleeping);
     expect(out).toMatch(/Why +It sleeps until .* \(step "nap"\)\./);
     expect(out).toMatch(/one {2}run completed in \d+ ms\n {6}run_\w+:one:0\n {6}\{"n":1\}/);
-    const failed = await cli('show', await start('fail', 'failed'));
+    const failedId = await start('fail', 'failed');
+    const failed = await cli('show', failedId);
     expect(failed.out).toContain('STEP_FAILED: declined');
+    const lines = (await cli('audit', failedId)).out.split('\n').map((line) => line.split('  ').slice(1).join('  '));
+    expect(lines[0]).toBe(`run.started  ${failedId}  the run`);
+    expect(lines).toContainEqual(expect.stringMatching(/^run\.failed {2}run_\w+ {2}the run: .*declined/));
     expect(failed.out).not.toContain('\u001b');
     expect(JSON.parse((await cli('show', sleeping, '--json')).out)).toMatchObject({ id: sleeping, waits: [{}] });
   });
