@@ -60,9 +60,9 @@ export interface FunctionConfig<
   readonly secrets?: readonly string[] | undefined;
   /** Timeout of every `step.run` that has none of its own. */
   readonly stepTimeout?: Duration | undefined;
-  /** Keep an audit trail of its runs. */
+  /** Keep an audit trail of what its runs do. Default false. */
   readonly recording?: boolean | undefined;
-  /** How long: `7d`, `30d`, `90d`, `forever`. */
+  /** How long each entry of it is kept: `7d`, `30d`, `7y`, `forever`. Default `90d`. */
   readonly recordingRetention?: string | undefined;
 }
 
