@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { brokenLinks } from './check-doc-links.ts';
+import { brokenLinks, mergeMarks } from './check-doc-links.ts';
 
 const files: Record<string, string> = {
   'docs/start.md':
@@ -28,4 +28,12 @@ describe('links of a document', () => {
   ])('to %s', (_, text, expected) => {
     expect(check(text)).toEqual(expected);
   });
+});
+
+test('what a merge left to choose between is found, and a heading that is underlined is not', () => {
+  const text = ['a', `${'<'.repeat(7)} HEAD`, 'b', '='.repeat(7), 'c', `${'>'.repeat(7)} 6215a37 (steps)`].join('\n');
+  expect(mergeMarks('docs/guide.md', text)).toEqual([
+    'docs/guide.md:2: left over from a merge',
+    'docs/guide.md:6: left over from a merge',
+  ]);
 });

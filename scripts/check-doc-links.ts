@@ -1,4 +1,5 @@
-// Checks the links in every Markdown file: a relative one leads to a file of the repository, an anchor to a heading of it.
+// Checks every Markdown file: a relative link leads to a file of the repository, an anchor to a heading of it, and no merge was
+// left half done.
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -22,6 +23,12 @@ export function brokenLinks(file: string, text: string, read: (file: string) => 
     }
   }
   return found;
+}
+
+/** The lines that a merge left for somebody to choose between; they show up as text of the page. */
+export function mergeMarks(file: string, text: string): string[] {
+  const lines = text.split('\n').map((line, index) => ({ line, where: `${file}:${index + 1}` }));
+  return lines.filter(({ line }) => /^(<{7}|>{7}) /.test(line)).map(({ where }) => `${where}: left over from a merge`);
 }
 
 /** `[text](target)`, `[text](<target> "title")`, `[name]: target`, `href="target"` and `src="target"`. */
@@ -73,7 +80,10 @@ if (import.meta.main) {
     if (!existsSync(join(root, file))) return undefined;
     return file.endsWith('.md') ? readFileSync(join(root, file), 'utf8') : '';
   };
-  const found = [...files].flatMap((file) => brokenLinks(file, read(file) ?? '', read));
+  const found = [...files].flatMap((file) => {
+    const text = read(file) ?? '';
+    return [...mergeMarks(file, text), ...brokenLinks(file, text, read)];
+  });
   if (found.length > 0) {
     console.error(found.join('\n'));
     process.exitCode = 1;
