@@ -1,15 +1,13 @@
-// Runs each example as its reader would, in processes of its own, and checks what it prints.
+// Runs each example as its reader would, in processes of its own, and checks what it prints. The Next.js application is built and
+// called by scripts/check-next.ts, which is one of the checks of `npm run verify`.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { createClient } from '@ironflow/node';
-import { afterEach, expect, onTestFinished, test } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import { freePort } from './demo/processes.ts';
 
 /** A child process; what it prints is waited for, never a time. */
@@ -130,36 +128,3 @@ test.each(['express', 'hono'])(
     expect(await server.end('SIGTERM')).toBe(0);
   },
 );
-
-test('next: the routes of an App Router application, called as Next calls them', async () => {
-  const serverUrl = await startEngine();
-  process.env['IRONFLOW_SERVER_URL'] = serverUrl;
-  const ironflow = await import('./next/app/api/ironflow/route.ts');
-  const orders = await import('./next/app/orders/route.ts');
-  // What Next asks of a route's handler.
-  type RouteHandler = (request: Request, context: { params: Promise<object> }) => Promise<Response> | Response;
-  const routes: Readonly<Record<string, RouteHandler>> = { '/api/ironflow': ironflow.POST, '/orders': orders.POST };
-  const server = createServer(async (incoming, outgoing) => {
-    const body = Readable.toWeb(incoming) as ReadableStream;
-    const url = `http://localhost${incoming.url}`;
-    const headers = { 'content-type': 'application/json' };
-    const request = new Request(url, { method: 'POST', headers, body, duplex: 'half' } as RequestInit);
-    const route = routes[incoming.url ?? ''] as RouteHandler; // nobody calls another
-    const response = await route(request, { params: Promise.resolve({}) });
-    outgoing.writeHead(response.status, Object.fromEntries(response.headers)).end(await response.text());
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => {
-    delete process.env['IRONFLOW_SERVER_URL'];
-    server.closeAllConnections();
-    server.close();
-  });
-  const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  await createClient({ serverUrl }).registerFunction({
-    id: 'next-invoice',
-    triggers: [{ event: 'order.shipped' }],
-    endpointUrl: `${address}/api/ironflow`,
-  });
-  const answer = await fetch(`${address}/orders`, { method: 'POST', body: JSON.stringify({ prices: [20, 22] }) });
-  expect(await answer.json()).toEqual({ status: 'completed', output: { total: 42 } });
-});

@@ -1,6 +1,6 @@
-// Checks package-lock.json, and with --complete adds what is missing.
-//   L1. It names no registry: an address would tie every clone to the network it was made on.
-//   L2. It has an entry for each platform's build of a native package. npm leaves out those that the registry in use
+// Checks the lockfiles, and with --complete adds what is missing.
+//   L1. They name no registry: an address would tie every clone to the network it was made on.
+//   L2. They have an entry for each platform's build of a native package. npm leaves out those that the registry in use
 //       does not hold, and `npm ci` then refuses the file everywhere.
 
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -22,7 +22,8 @@ interface LockEntry {
 
 type LockEntries = Record<string, LockEntry>;
 
-const file = join(root, 'package-lock.json');
+/** The repository's own, and those of examples that are applications of their own. */
+const files = ['package-lock.json', 'examples/next/package-lock.json'];
 
 function addresses(entries: LockEntries): string[] {
   return Object.entries(entries)
@@ -75,20 +76,22 @@ function platformOf(name: string): Pick<LockEntry, 'os' | 'cpu' | 'libc'> {
 }
 
 const { values } = parseArgs({ options: { complete: { type: 'boolean' } } });
-const lockfile: { packages: LockEntries } = JSON.parse(readFileSync(file, 'utf8'));
-const missing = missingBuilds(lockfile.packages);
-const found = addresses(lockfile.packages);
-if (values.complete) {
-  for (const { path, entry } of missing) lockfile.packages[path] = entry;
-  lockfile.packages = Object.fromEntries(
-    Object.entries(lockfile.packages).sort(([a], [b]) => a.localeCompare(b, 'en')),
-  );
-  writeFileSync(file, `${JSON.stringify(lockfile, null, 2)}\n`);
-  console.log(`Added ${missing.length} entries.`);
-} else {
-  if (missing.length > 0) found.push(`${missing.map(({ path }) => path).join(', ')}: no entry. Run: npm run lockfile`);
-}
-if (found.length > 0) {
-  console.error(found.join('\n'));
-  process.exitCode = 1;
+for (const file of files) {
+  const lockfile: { packages: LockEntries } = JSON.parse(readFileSync(join(root, file), 'utf8'));
+  const missing = missingBuilds(lockfile.packages);
+  const found = addresses(lockfile.packages);
+  if (values.complete) {
+    for (const { path, entry } of missing) lockfile.packages[path] = entry;
+    lockfile.packages = Object.fromEntries(
+      Object.entries(lockfile.packages).sort(([a], [b]) => a.localeCompare(b, 'en')),
+    );
+    writeFileSync(join(root, file), `${JSON.stringify(lockfile, null, 2)}\n`);
+    console.log(`${file}: added ${missing.length} entries.`);
+  } else if (missing.length > 0) {
+    found.push(`${missing.map(({ path }) => path).join(', ')}: no entry. Run: npm run lockfile`);
+  }
+  if (found.length > 0) {
+    console.error(found.map((line) => `${file}: ${line}`).join('\n'));
+    process.exitCode = 1;
+  }
 }

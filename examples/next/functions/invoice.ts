@@ -1,3 +1,5 @@
+// An ordinary durable function. It does not know that it is called over HTTP, nor by whom.
+
 import { createFunction } from '@ironflow/node';
 
 export const invoice = createFunction(
