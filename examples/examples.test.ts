@@ -1,5 +1,5 @@
-// Runs each example as its reader would, in processes of its own, and checks what it prints. The Next.js application is built and
-// called by scripts/check-next.ts, which is one of the checks of `npm run verify`.
+// Runs each example as its reader would, in processes of its own, and checks what it prints. The container and the Next.js
+// application, which have packages of their own, are made and called by scripts/check-container.ts and check-next.ts: `npm run verify`.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -80,6 +80,41 @@ test('quickstart: runs through a step, a sleep and an event that came early', as
     'step: send-welcome (run) completed',
     'step: settle-in (sleep) completed',
     'step: profile (wait_for_event) completed',
+  ]);
+});
+
+test('saga: what was booked is given back, the last first, and other trips keep theirs', async () => {
+  const saga = new Program('./saga/saga.ts', [], {});
+  expect(await saga.ended, saga.output).toBe(0);
+  const lines = saga.output.trim().split('\n');
+  expect(lines.slice(lines.indexOf('run of t2: failed, no car is left') - 4)).toEqual([
+    'book: flight',
+    'book: hotel',
+    'cancel: hotel',
+    'cancel: flight',
+    'run of t2: failed, no car is left',
+    '  step: flight completed',
+    '  step: hotel completed',
+    '  step: car failed',
+    '  step: compensate:hotel completed',
+    '  step: compensate:flight completed',
+    'in the end there are: flight of t1, hotel of t1, car of t1',
+  ]);
+});
+
+test('approval: one is approved, one rejected, and one that nobody answers goes to somebody else', async () => {
+  const approval = new Program('./approval/approval.ts', [], {});
+  expect(await approval.ended, approval.output).toBe(0);
+  const lines = approval.output.trim().split('\n');
+  expect(lines.filter((line) => line.startsWith('run:'))).toEqual([
+    'run: completed {"paid":40,"because":"approved by alice"}',
+    'run: completed {"paid":0,"because":"we have one"}',
+    'run: completed {"paid":0,"because":"nobody answered"}',
+  ]);
+  expect(lines.filter((line) => line.startsWith('bank:'))).toEqual(['bank: 40 for taxi']);
+  expect(lines.filter((line) => line.includes('lunch'))).toEqual([
+    'mail: team lead, may we pay 15 for lunch?',
+    'mail: head of finance, may we pay 15 for lunch?',
   ]);
 });
 

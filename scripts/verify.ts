@@ -19,6 +19,7 @@ const checks: Readonly<Record<string, readonly [string, ...string[]]>> = {
   build: [node, 'scripts/build.ts'],
   packages: [node, 'scripts/check-packages.ts'],
   install: [node, 'scripts/check-install.ts'],
+  container: [node, 'scripts/check-container.ts'],
   next: [node, 'scripts/check-next.ts'],
 };
 
