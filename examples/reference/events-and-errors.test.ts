@@ -11,7 +11,7 @@ import {
   NonRetryableError,
 } from '@ironflow/node';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { outcome, startWith } from './test-support/index.ts';
+import { outcome, startWith, startWithKey } from './test-support/index.ts';
 
 test('versions of an event, each lifted from the one before', async () => {
   const v1 = defineEvent({ name: 'order.placed', version: 1 });
@@ -125,6 +125,43 @@ describe('environment variables', () => {
     await worker.ready;
     expect(await outcome(createClient(), 'e', {})).toMatchObject({ output: 'staging' });
     expect((await createClient({ environment: 'default' }).emit('e')).runIds).toEqual([]);
+    await worker.stop();
+    await working;
+  });
+
+  test('IRONFLOW_API_KEY is sent by clients and workers', async () => {
+    const { serverUrl } = await startWithKey('a-key');
+    const fn = createFunction({ id: 'f', triggers: [{ event: 'e' }] }, async () => 'let in');
+    await expect(createClient({ serverUrl }).emit('e')).rejects.toBeInstanceOf(sdk.UnauthenticatedError);
+    vi.stubEnv('IRONFLOW_API_KEY', 'a-key');
+    const worker = createWorker({ serverUrl, functions: [fn], logger: false });
+    const working = worker.start();
+    await worker.ready;
+    expect(await outcome(createClient({ serverUrl }), 'e', {})).toMatchObject({ output: 'let in' });
+    await worker.stop();
+    await working;
+  });
+
+  test('IRONFLOW_SIGNING_KEY refuses requests that are not signed with it', async () => {
+    const call = (handler: sdk.ServeHandler) => handler(new Request('http://x/', { method: 'POST', body: '{}' }));
+    expect((await call(sdk.serve({ functions: [], logger: false }))).status).toBe(400);
+    vi.stubEnv('IRONFLOW_SIGNING_KEY', 'a-key');
+    expect((await call(sdk.serve({ functions: [], logger: false }))).status).toBe(401);
+  });
+
+  test.each([
+    ['info', 1],
+    ['error', 0],
+  ])('IRONFLOW_LOG_LEVEL %s', async (level, lines) => {
+    vi.stubEnv('IRONFLOW_LOG_LEVEL', level);
+    const printed = vi.spyOn(console, 'info').mockImplementation(() => {});
+    const { serverUrl } = await startWith();
+    const worker = createWorker({ serverUrl, functions: [createFunction({ id: 'f', triggers: [] }, async () => 1)] });
+    const working = worker.start();
+    await worker.ready;
+    const connected = printed.mock.calls.filter((call) => call.join(' ').includes('is connected to'));
+    printed.mockRestore();
+    expect(connected).toHaveLength(lines);
     await worker.stop();
     await working;
   });

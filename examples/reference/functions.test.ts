@@ -1,7 +1,7 @@
-// The reference's chapters "Defining Functions" and "Step Primitives".
+// The reference's chapters "Defining Functions", "Step Primitives" and "Saga Compensation".
 
-import { createFunction, createSecretsClient, ironflow } from '@ironflow/node';
-import { expect, test } from 'vitest';
+import { createFunction, createSecretsClient, ironflow, NonRetryableError } from '@ironflow/node';
+import { expect, test, vi } from 'vitest';
 import { z } from 'zod';
 import { outcome, startWith } from './test-support/index.ts';
 
@@ -91,6 +91,7 @@ test('step.sleep and step.sleepUntil', async () => {
   const trial = createFunction({ id: 'trial', triggers: [{ event: 'user.signup' }] }, async ({ event, step }) => {
     await step.run('welcome', async () => mails.push(`welcome ${event.data.email}`));
     await step.sleep('wait-for-trial', '20ms');
+    await step.sleep('in-milliseconds', 20);
     await step.sleepUntil('until-a-date', new Date('2025-12-31T00:00:00Z'));
     await step.sleepUntil('until-the-deadline', event.data.deadline);
     await step.run('trial-ends', async () => mails.push(`ends ${event.data.email}`));
@@ -121,6 +122,25 @@ test('step.waitForEvent with a match and a timeout', async () => {
   await client.emit('approval.received', { requestId: 'r1', approved: true });
   expect(await client.waitForRun(runIds[0] ?? '')).toMatchObject({ output: { approved: true } });
 });
+
+test.each(['30s', '5m', '1h', '7d', 90_000])(
+  'a wait of %s, and one without a timeout, which has 7 days',
+  async (duration) => {
+    const sleeper = createFunction({ id: 'sleeper', triggers: [{ event: 'e' }] }, async ({ step }) =>
+      Promise.all([step.sleep('rest', duration), step.waitForEvent('answer', { event: 'answer' })]),
+    );
+    const { client } = await startWith(sleeper);
+    const { runIds } = await client.emit('e');
+    const [runId = ''] = runIds;
+    await vi.waitFor(async () => expect((await client.getRun(runId)).status).toBe('waiting'));
+    const { waits } = await client.getRun(runId, { steps: true });
+    const lengths = waits.map(({ name, since, dueAt = '' }) => [name, Date.parse(dueAt) - Date.parse(since)] as const);
+    const length = { '30s': 30_000, '5m': 300_000, '1h': 3_600_000, '7d': 604_800_000 }[duration] ?? 90_000;
+    // The worker's clock fixes the end, the engine's notes the beginning.
+    const nearly = (ms: number) => expect.toSatisfy((value: number) => Math.abs(value - ms) < 10_000);
+    expect(Object.fromEntries(lengths)).toEqual({ rest: nearly(length), answer: nearly(604_800_000) });
+  },
+);
 
 test('step.invoke and step.invokeAsync', async () => {
   const pay = createFunction({ id: 'process-payment', triggers: [] }, async ({ event }) => ({
@@ -158,7 +178,7 @@ test('step.parallel and step.map', async () => {
       const settled = await step.parallel(
         'batch',
         items.map(
-          (item) => async (s: typeof step) =>
+          (item) => async (s) =>
             s.run(`process-${item.id}`, () => {
               if (item.bad) throw new Error('no');
               return fetched(item.id);
@@ -183,4 +203,93 @@ test('step.parallel and step.map', async () => {
   expect(await outcome(client, 'user.created', data)).toMatchObject({
     output: { profile: { id: 'u' }, score: 700, settled: ['a', 'failed'], mapped: ['a', 'b'] },
   });
+});
+
+test('step.publish: a message for each step, and no function starts', async () => {
+  const order = createFunction(
+    { id: 'order-processor', triggers: [{ event: 'order.placed' }] },
+    async ({ event, step }) => {
+      const result = await step.run('process', async () => ({ done: event.data.orderId as string }));
+      await step.publish('order-notifications', { orderId: event.data.orderId, status: 'processed' });
+      return result;
+    },
+  );
+  const listener = createFunction({ id: 'listener', triggers: [{ event: 'order-notifications' }] }, async () => 'no');
+  const { client } = await startWith(order, listener);
+  expect(await outcome(client, 'order.placed', { orderId: 'o1' })).toMatchObject({ output: { done: 'o1' } });
+  expect(await client.getTopicStats('order-notifications')).toMatchObject({ messageCount: 1, firstSeq: 1, lastSeq: 1 });
+  expect((await client.listRuns({ functionId: 'listener' })).totalCount).toBe(0);
+});
+
+test('step.compensate beside the steps of a transfer that goes through: nothing is undone', async () => {
+  const accounts: Record<string, number> = { a: 100, b: 0 };
+  const move = async (account: string, amount: number) => {
+    accounts[account] = (accounts[account] ?? 0) + amount;
+    return { ref: `${account}${amount}` };
+  };
+  const transfer = createFunction(
+    { id: 'transfer-funds', triggers: [{ event: 'transfer.requested' }] },
+    async ({ event, step }) => {
+      const { from, to, amount } = event.data;
+      const debit = await step.run('debit', async () => move(from, -amount));
+      step.compensate('debit', async () => {
+        await move(from, amount);
+      });
+      const credit = await step.run('credit', async () => move(to, amount));
+      step.compensate('credit', async () => {
+        await move(to, -amount);
+      });
+      return { debitRef: debit.ref, creditRef: credit.ref };
+    },
+  );
+  const { client } = await startWith(transfer);
+  expect(await outcome(client, 'transfer.requested', { from: 'a', to: 'b', amount: 30 })).toMatchObject({
+    output: { debitRef: 'a-30', creditRef: 'b30' },
+  });
+  expect(accounts).toEqual({ a: 70, b: 30 });
+});
+
+/** A trip that finds no car; its hotel cannot be cancelled when `hotelRefuses`. */
+function tripWithoutCar(undone: string[], hotelRefuses: boolean) {
+  const book = async (what: string) => ({ confirmationId: `c-${what}`, available: what !== 'car' });
+  return createFunction(
+    { id: 'book-trip', triggers: [{ event: 'trip.requested' }], retry: { maxAttempts: 1 } },
+    async ({ event, step }) => {
+      const flight = await step.run('book-flight', async () => book(event.data.flight));
+      step.compensate('book-flight', async () => {
+        undone.push(flight.confirmationId);
+      });
+      const hotel = await step.run('book-hotel', async () => book(event.data.hotel));
+      step.compensate('book-hotel', async () => {
+        if (hotelRefuses) throw new Error('the hotel does not answer');
+        undone.push(hotel.confirmationId);
+      });
+      const car = await step.run('book-car', async () => {
+        const result = await book('car');
+        if (!result.available) throw new NonRetryableError('Car not available');
+        return result;
+      });
+      step.compensate('book-car', async () => {
+        undone.push(car.confirmationId);
+      });
+      return { flight, hotel, car };
+    },
+  );
+}
+
+test.each([
+  ['in reverse order, each a step', false, ['c-h', 'c-f'], 'completed'],
+  ['the others too when one of them fails', true, ['c-f'], 'failed'],
+])('a failed saga is undone: %s', async (_, hotelRefuses, expected, hotelStatus) => {
+  const undone: string[] = [];
+  const { client } = await startWith(tripWithoutCar(undone, hotelRefuses));
+  const run = await outcome(client, 'trip.requested', { flight: 'f', hotel: 'h' });
+  expect(run).toMatchObject({ status: 'failed', error: { message: expect.stringContaining('Car not available') } });
+  expect(undone).toEqual(expected);
+  const { steps } = await client.getRunSteps(run.runId);
+  expect(steps.map(({ name, status }) => [name, status]).slice(-3)).toEqual([
+    ['book-car', 'failed'],
+    ['compensate:book-hotel', hotelStatus],
+    ['compensate:book-flight', 'completed'],
+  ]);
 });

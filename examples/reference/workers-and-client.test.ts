@@ -1,12 +1,21 @@
 // The reference's chapters on push mode, pull mode, the streaming worker and the client.
 
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createClient, createFunction, createWorker, serve } from '@ironflow/node';
+import {
+  createClient,
+  createEventDefinitionRegistry,
+  createFunction,
+  createWorker,
+  defineEvent,
+  serve,
+} from '@ironflow/node';
 import { createStreamingWorker } from '@ironflow/node/worker-streaming';
 import express from 'express';
 import { Hono } from 'hono';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { outcome, startWith } from './test-support/index.ts';
 
 const processOrder = createFunction(
@@ -33,9 +42,21 @@ test('serve() as the route of Next.js, Express and Hono', async () => {
   expect((await hono.request('/api/ironflow', { method: 'POST', body: '{}' })).status).toBe(401);
 });
 
-test('a function that is served is called by the engine', async () => {
-  const { client } = await startWith();
-  const handler = serve({ functions: [processOrder], skipVerification: true, logger: false, environment: 'default' });
+test('a function that is served is called by the engine, with its events lifted to their latest version', async () => {
+  const { client, serverUrl } = await startWith();
+  const eventDefinitions = createEventDefinitionRegistry();
+  eventDefinitions.register(defineEvent({ name: 'order.placed', version: 1 }));
+  const lift = (data: unknown) => ({ amount: (data as { total: number }).total });
+  eventDefinitions.register(defineEvent({ name: 'order.placed', version: 2, upcast: lift }));
+  const handler = serve({
+    functions: [processOrder],
+    signingKey,
+    skipVerification: true,
+    logger: false,
+    environment: 'default',
+    eventDefinitions,
+    serverUrl,
+  });
   const server = createServer((request, response) => void handler(request, response));
   onTestFinished(() => {
     server.closeAllConnections();
@@ -44,7 +65,7 @@ test('a function that is served is called by the engine', async () => {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const endpointUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/api/ironflow`;
   await client.registerFunction({ id: 'process-order', triggers: [{ event: 'order.placed' }], endpointUrl });
-  expect(await outcome(client, 'order.placed', { amount: 4 })).toMatchObject({ output: 8 });
+  expect(await outcome(client, 'order.placed', { total: 4 })).toMatchObject({ output: 8 });
 });
 
 test.each([
@@ -98,4 +119,109 @@ test('the calls of the client', async () => {
   });
   expect((await client.listFunctions()).map(({ id }) => id).sort()).toEqual(['process-order', 'slow']);
   expect(await client.listWorkers()).toHaveLength(1);
+});
+
+test('retryRun, resumeRun and patchStep: a failed run goes on, from a step, and with another output', async () => {
+  let works = false;
+  const calls: string[] = [];
+  const flaky = createFunction(
+    { id: 'flaky', triggers: [{ event: 'e' }], retry: { maxAttempts: 1 } },
+    async ({ step }) => {
+      const price = await step.run('validate', async () => {
+        calls.push('validate');
+        return { amount: 1 };
+      });
+      return step.run('charge-card', async () => {
+        calls.push('charge-card');
+        if (!works) throw new Error('the bank is down');
+        return price.amount;
+      });
+    },
+  );
+  const { client } = await startWith(flaky);
+  const failed = async () => (await outcome(client, 'e', {})).runId;
+  const [again, fromStep, resumed, resumedFromStep, patched] = [
+    await failed(),
+    await failed(),
+    await failed(),
+    await failed(),
+    await failed(),
+  ];
+  works = true;
+  const end = async (runId: string) => (await client.waitForRun(runId)).output;
+  const callsOf = async (go: () => Promise<unknown>, runId: string) => {
+    calls.length = 0;
+    await go();
+    return [await end(runId), ...calls];
+  };
+  expect(await callsOf(() => client.retryRun(again), again)).toEqual([1, 'charge-card']);
+  expect(await callsOf(() => client.retryRun(fromStep, 'validate'), fromStep)).toEqual([1, 'validate', 'charge-card']);
+  expect(await callsOf(() => client.resumeRun(resumed), resumed)).toEqual([1, 'charge-card']);
+  expect(await callsOf(() => client.resumeRun(resumedFromStep, 'charge-card'), resumedFromStep)).toEqual([
+    1,
+    'charge-card',
+  ]);
+
+  const { steps } = await client.getRunSteps(patched);
+  const stepId = steps.find(({ name }) => name === 'validate')?.id ?? '';
+  await client.patchStep(stepId, { amount: 42 }, 'fix bad data');
+  expect(await callsOf(() => client.resumeRun(patched), patched)).toEqual([42, 'charge-card']);
+});
+
+test('runs page by page, with their number', async () => {
+  const { client } = await startWith(processOrder);
+  const started: string[] = [];
+  for (const amount of [1, 2, 3]) started.push((await outcome(client, 'order.placed', { amount })).runId);
+  const first = await client.listRuns({ limit: 2 });
+  const second = await client.listRuns({ limit: 2, ...(first.nextCursor && { cursor: first.nextCursor }) });
+  expect([...first.runs, ...second.runs].map(({ id }) => id)).toEqual(started.reverse());
+  expect([first.totalCount, second.nextCursor]).toEqual([3, undefined]);
+});
+
+test('publish, listTopics and getTopicStats', async () => {
+  const { client } = await startWith();
+  const result = await client.publish('notifications', { userId: '123', message: 'Hello!' });
+  expect(result).toEqual({ eventId: expect.any(String), sequence: 1 });
+  const once = { idempotencyKey: 'once' };
+  expect(await client.publish('notifications', {}, once)).toEqual(await client.publish('notifications', {}, once));
+  expect(await client.listTopics()).toEqual([
+    expect.objectContaining({ name: 'notifications', messageCount: 2, consumerCount: 0 }),
+  ]);
+  expect(await client.getTopicStats('notifications')).toMatchObject({
+    messageCount: 2,
+    lag: 2,
+    consumerCount: 0,
+    firstSeq: 1,
+    lastSeq: 2,
+  });
+});
+
+test('SIGTERM drains a worker in the way that the chapter shows, and its process ends', async () => {
+  const { client, serverUrl } = await startWith();
+  const program = `
+    import { createFunction, createWorker } from '@ironflow/node';
+    const slow = createFunction({ id: 'slow', triggers: [{ event: 'slow' }] }, async ({ step }) =>
+      step.run('body', async () => {
+        console.log('body');
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        return 'ended';
+      }));
+    const worker = createWorker({ serverUrl: '${serverUrl}', functions: [slow] });
+    process.on('SIGTERM', async () => {
+      await worker.drain();
+      process.exit(0);
+    });
+    await worker.start();`;
+  const args = ['--conditions=ironflow-source', '--input-type=module', '--eval', program];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  await vi.waitFor(() => expect(output).toContain('is connected to'), 10_000);
+  const { runIds } = await client.emit('slow');
+  await vi.waitFor(() => expect(output).toContain('body'), 10_000);
+  const ended = once(child, 'exit');
+  child.kill('SIGTERM');
+  expect(await ended).toEqual([0, null]);
+  expect(await client.waitForRun(runIds[0] ?? '')).toMatchObject({ status: 'completed', output: 'ended' });
 });

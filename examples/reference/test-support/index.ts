@@ -32,6 +32,14 @@ export async function startWith(...functions: readonly IronflowFunction[]): Prom
   };
 }
 
+/** An engine that lets only those in that have this key. */
+export async function startWithKey(apiKey: string): Promise<{ readonly serverUrl: string }> {
+  const engine = await createEngine({ store: 'memory', apiKeys: [apiKey] });
+  const { url: serverUrl } = await engine.listen({ port: 0 });
+  onTestFinished(() => engine.close());
+  return { serverUrl };
+}
+
 /** Emits, and gives back what the run came to. */
 export async function outcome(client: IronflowClient, event: string, data: unknown) {
   const { runIds } = await client.emit(event, data);
