@@ -58,6 +58,8 @@ export {
   type IronflowClient,
   type IronflowClientConfig,
   type ListRunsOptions,
+  type PublishOptions,
+  type PublishResult,
   type RegisterFunctionRequest,
   type Run,
   type RunAttempt,
@@ -68,7 +70,10 @@ export {
   type RunStatus,
   type RunStep,
   type RunWait,
+  type StepDecision,
   type SyncResult,
+  type TopicInfo,
+  type TopicStats,
   type WorkerInfo,
 } from './client/index.ts';
 export type { StepContext } from './execution/index.ts';
