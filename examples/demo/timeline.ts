@@ -21,7 +21,9 @@ export function printTimeline(
         step.type === 'run'
           ? `${starts.length} start${starts.length === 1 ? '' : 's'}`
           : `waited ${((to - from) / 1_000).toFixed(2)} s`,
-        ...step.attempts.map(({ number, error }) => `attempt ${number}: ${error?.message ?? 'failed'}`),
+        ...step.attempts
+          .filter(({ outcome }) => outcome !== 'completed') // every step that has ended has one of these
+          .map(({ number, outcome, error }) => `attempt ${number}: ${error?.message ?? outcome}`),
         ...kills
           .filter(({ at }) => at >= Math.min(from, ...starts.map((line) => line.at)) && at <= to)
           .map(({ at, what }) => `${what} killed at ${seconds(at)}`),
