@@ -101,7 +101,8 @@ export interface RunWait {
   /** Absent for a retry of the whole run. */
   readonly stepId?: string;
   readonly name?: string;
-  readonly kind: 'sleep' | 'event' | 'child' | 'retry' | 'run-retry';
+  /** `any` and, for each of its events, `alternative`: `step.waitForAny`. `decision`: `client.decideStep`. */
+  readonly kind: 'sleep' | 'event' | 'any' | 'alternative' | 'child' | 'retry' | 'run-retry' | 'decision';
   readonly since: string;
   /** When it is over, or times out. */
   readonly dueAt?: string;

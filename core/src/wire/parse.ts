@@ -13,7 +13,7 @@ export function parseInput<T extends z.ZodType>(schema: T, input: unknown, what:
     message,
   }));
   const first = validationErrors[0];
-  const where = first === undefined || first.path === '' ? what : `${first.path} of ${what}`;
+  const where = first === undefined || first.path === '' ? what : `${first.path} of the ${what}`;
   throw new ValidationError(`The ${where} is not right: ${first?.message ?? 'unknown reason'}.`, { validationErrors });
 }
 
