@@ -152,6 +152,29 @@ describe('a run that is asked for whole', () => {
     expect(run.attempts).toEqual([]);
   });
 
+  test('tells the whole expression of a wait that has one, and each of several events', async () => {
+    const { client, workers } = await open();
+    const match = 'data.key == trigger.data.key && data.amount > 100.0';
+    const fn = createFunction({ id: 'matches', triggers: [{ event: 'matches' }] }, async ({ step }) =>
+      Promise.all([
+        step.waitForEvent('large', { event: 'payment', match, timeout: '1h' }),
+        step.waitForAny('end', { paid: { event: 'paid', match: 'data.key' }, gone: { event: 'gone' }, timeout: '2h' }),
+      ]),
+    );
+    await workers.provide([fn]);
+    const { runIds } = await client.emit('matches', { key: 'k' });
+    await all(client, 'matches', 'waiting', 1);
+    const { why, waits } = await client.getRun(runIds[0] ?? '', { steps: true });
+    expect(why).toMatch(`waits for event "payment" with data.key == trigger.data.key && data.amount > 100.0 until`);
+    expect(why).toMatch('takes event "paid" with data.key = "k" as "paid"');
+    expect(waits.map(({ kind, event, match }) => ({ kind, event, match }))).toEqual([
+      { kind: 'event', event: 'payment', match: { expression: match } },
+      { kind: 'any', event: undefined, match: undefined },
+      { kind: 'alternative', event: 'paid', match: { path: 'data.key', value: 'k' } },
+      { kind: 'alternative', event: 'gone', match: undefined },
+    ]);
+  });
+
   test('says that no worker has its function, when none has', async () => {
     const { client, engine } = await open();
     const fn = createFunction({ id: 'orphan', triggers: [{ event: 'orphan' }] }, async () => 1);

@@ -107,7 +107,8 @@ export interface RunWait {
   /** When it is over, or times out. */
   readonly dueAt?: string;
   readonly event?: string;
-  readonly match?: { readonly path: string; readonly value: unknown };
+  /** The place and what is there, or the expression in CEL as the function wrote it. */
+  readonly match?: { readonly path: string; readonly value: unknown } | { readonly expression: string };
   readonly childRunId?: string;
   readonly functionId?: string;
   /** For a retry: the attempt to come. */

@@ -65,6 +65,11 @@ export function resolveWaitMatch(match: string, runEvent: unknown): WaitMatch {
 
 const fieldsOf = ({ path, value }: EventMatch) => ({ path, value });
 
+/** The expression as the function wrote it. */
+export function expressionText(expression: JsonText): string {
+  return (JSON.parse(expression) as StoredExpression).cel; // as resolveWaitMatch made it
+}
+
 /** Whether an event that has the wait's value at its path is what it asks for. */
 export function meetsExpression(expression: JsonText | null, event: JobEvent, fieldsOfEvent: () => unknown): boolean {
   if (expression === null) return true;

@@ -3,6 +3,7 @@
 import { decodeJson, invariant, type Json } from '@ironflow/core';
 import type { Failure } from '@ironflow/core/wire';
 import { outputOf } from '../kernel/memo.ts';
+import { expressionText } from '../kernel/wait-match.ts';
 import type { Store } from '../store/port.ts';
 import { type AttemptRow, attempts, type StepRow, steps, type WaitRow, waits } from '../store/tables.ts';
 import { failureFrom, findRun, iso } from './runs.ts';
@@ -178,7 +179,7 @@ export interface WaitView {
   readonly since: string;
   readonly dueAt?: string;
   readonly event?: string;
-  readonly match?: { readonly path: string; readonly value: Json };
+  readonly match?: { readonly path: string; readonly value: Json } | { readonly expression: string };
   readonly childRunId?: string;
   readonly functionId?: string;
   /** For a retry: the attempt to come. */
@@ -198,11 +199,17 @@ export async function getWaits(store: Store, env: string, runId: string): Promis
       since: iso(row.createdAt),
       ...(row.dueAt !== null && { dueAt: iso(row.dueAt) }),
       ...(row.eventName !== null && { event: row.eventName }),
-      ...(row.matchPath !== '' && { match: { path: row.matchPath, value: JSON.parse(row.matchValue) as Json } }),
+      ...matchView(row),
       ...(row.childRunId !== null && { childRunId: row.childRunId }),
       ...(row.functionId !== null && { functionId: row.functionId }),
       ...((row.kind === 'retry' || row.kind === 'run-retry') && { attempt: row.attempt }),
     }));
+}
+
+/** An expression says all that is asked for; the place and value beside it are how it is looked up. */
+function matchView({ matchExpression, matchPath, matchValue }: WaitRow): Pick<WaitView, 'match'> {
+  if (matchExpression !== null) return { match: { expression: expressionText(matchExpression) } };
+  return matchPath === '' ? {} : { match: { path: matchPath, value: JSON.parse(matchValue) as Json } };
 }
 
 const WAIT_STATUS = {

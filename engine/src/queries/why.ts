@@ -1,6 +1,7 @@
 // Why a run is where it is, in one sentence for whoever looks at it.
 
 import { pauseOf } from '../kernel/run.ts';
+import { expressionText } from '../kernel/wait-match.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Store } from '../store/port.ts';
 import { type RunRow, sessions, type WaitRow, waits } from '../store/tables.ts';
@@ -27,7 +28,7 @@ export async function whyNotDone(store: Store, run: RunRow, clock: Clock): Promi
 async function whyRunning(store: Store, run: RunRow): Promise<string> {
   const [session] = await store.get(sessions, [[run.leaseSession ?? '']]);
   const until = session?.row.expiresAt ?? null;
-  const lease = `worker ${run.leaseSession} holds its lease${until === null ? '' : ` until ${iso(until)}, if it is not heard of before`}`;
+  const lease = `worker ${run.leaseSession} holds its lease${until === null ? '' : ` until ${iso(until)}, and longer while it is heard of`}`;
   if (run.pause === null) return `It is being executed: ${lease}.`;
   return `It is to be paused, asked for ${pausedBy(run)}; ${lease}, and finishes what it is at.`;
 }
@@ -68,13 +69,12 @@ function describe(wait: WaitRow): string {
     case 'sleep':
       return `sleeps${until}${step}`;
     case 'event': {
-      const match = wait.matchPath === '' ? '' : ` with ${wait.matchPath} = ${wait.matchValue}`;
-      return `waits for event "${wait.eventName}"${match}${until}${step}`;
+      return `waits for event "${wait.eventName}"${matchOf(wait)}${until}${step}`;
     }
     case 'any':
       return `waits for whichever of several events comes first${until}${step}`;
     case 'alternative': // of the line above
-      return `takes event "${wait.eventName}" as "${wait.name}"`;
+      return `takes event "${wait.eventName}"${matchOf(wait)} as "${wait.name}"`;
     case 'child':
       return `waits for run ${wait.childRunId} of function "${wait.functionId}"${until}${step}`;
     case 'decision':
@@ -84,6 +84,12 @@ function describe(wait: WaitRow): string {
     case 'run-retry':
       return `waits${until} for attempt ${wait.attempt} of the whole run`;
   }
+}
+
+/** An expression says all that is asked for; the place and value beside it are how it is looked up. */
+function matchOf({ matchExpression, matchPath, matchValue }: WaitRow): string {
+  if (matchExpression !== null) return ` with ${expressionText(matchExpression)}`;
+  return matchPath === '' ? '' : ` with ${matchPath} = ${matchValue}`;
 }
 
 function pausedBy(run: RunRow): string {
