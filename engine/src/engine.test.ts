@@ -204,3 +204,26 @@ test('a polling worker hears of a wait that was met while the engine restarted, 
   await second.clock.settle();
   expect((await next)?.jobs).toHaveLength(1);
 });
+
+test('what a worker held that left as its engine stopped goes on at once with the next engine', async () => {
+  const first = await openTestEngine();
+  const started = Promise.withResolvers<void>();
+  const fn = (body: () => Promise<unknown>) =>
+    createFunction({ id: 'f', triggers: [{ event: 'go' }] }, ({ step }) => step.run('a', body));
+  const hang = async () => {
+    started.resolve();
+    await new Promise(() => {});
+  };
+  const worker = await first.worker([fn(hang)]);
+  const { runIds } = await first.emit('go');
+  await started.promise;
+  worker.crash();
+  const left = worker.line.close();
+  await first.engine.close();
+  await left;
+
+  const second = await openTestEngine({ store: first.store, clock: first.clock });
+  await second.worker([fn(async () => 'done')], { id: 'another' });
+  await second.clock.advance(1);
+  expect(await runOf(second, runIds[0])).toMatchObject({ status: 'completed', output: 'done' });
+});

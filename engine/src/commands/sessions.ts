@@ -107,7 +107,9 @@ export async function endSession(tx: Transaction, sessionId: string, ports: Comm
     tx.delete(sessions, [sessionId]);
     return;
   }
-  tx.update(sessions, { ...session, engineId: null, expiresAt: Math.min(session.expiresAt ?? tx.now, tx.now) });
+  // Expired at once: were this engine to stop before its leases are released, the next one would not wait for a worker that has left.
+  const expiresAt = Math.min(session.expiresAt ?? tx.now, tx.now);
+  tx.update(sessions, { ...session, engineId: null, expiresAt, expired: true });
   tx.afterCommit(() => ports.outside.sessionExpiresAt(sessionId, tx.now));
 }
 
