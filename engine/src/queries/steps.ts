@@ -235,7 +235,7 @@ function waitView(row: WaitRow, earlier: readonly AttemptRow[], cutOff: readonly
     id: row.stepId,
     runId: row.runId,
     name: row.name,
-    type: WAIT_TYPE[row.kind],
+    type: row.kind === 'retry' && row.name.startsWith('compensate:') ? 'compensate' : WAIT_TYPE[row.kind],
     status: WAIT_STATUS[row.kind],
     attempt: row.attempt,
     sequence: 0,
