@@ -3,6 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { createClient, createFunction, createWorker, type IronflowFunction } from '../../src/index.ts';
 import {
@@ -13,6 +14,10 @@ import {
   openDoctor,
   type StoreOptions,
 } from '../src/main.ts';
+import { openPostgresStore } from '../src/store/postgres/index.ts';
+import { migrations as postgresMigrations } from '../src/store/postgres/migrations.ts';
+import { SqliteStore } from '../src/store/sqlite/index.ts';
+import { migrations as sqliteMigrations } from '../src/store/sqlite/migrations.ts';
 import { temporaryDirectory } from '../src/test-support/index.ts';
 import { postgresProgram, startPostgres, type TestPostgres } from '../src/test-support/postgres.ts';
 
@@ -174,5 +179,80 @@ describe('backup and restore', () => {
     await finish(after, runIds);
     await after.close();
     expect(await findings({ store })).toEqual([]);
+  });
+});
+
+// A database as an earlier version left it: the tables and columns that its migrations made, with the rows of today. What came later is
+// not there.
+describe('an upgrade', () => {
+  async function goesOn(options: StoreOptions, runIds: readonly string[]): Promise<void> {
+    const after = await open(options);
+    await finish(after, runIds);
+    await after.close();
+    expect([...bodies.values()]).toEqual(Array.from({ length: ORDERS }, () => 1));
+    expect(await findings(options)).toEqual([]);
+  }
+
+  const names = (rows: readonly Record<string, unknown>[]) => rows.map(({ name }) => String(name));
+  const common = (a: readonly string[], b: readonly string[]) => a.filter((name) => b.includes(name));
+
+  test.each(sqliteMigrations.slice(0, -1))('of SQLite from version $number ($name)', async ({ number }) => {
+    bodies.clear();
+    const today = directory();
+    const before = await open({ dataDir: today });
+    const runIds = await fill(before);
+    await before.close();
+
+    const dataDir = directory();
+    const old = new SqliteStore({ directory: dataDir, migrations: sqliteMigrations.slice(0, number) });
+    await old.migrate();
+    await old.close();
+    const db = new DatabaseSync(join(dataDir, 'ironflow.db'));
+    db.exec(`ATTACH '${join(today, 'ironflow.db')}' AS today`);
+    const tables = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").all();
+    for (const table of names(tables)) {
+      const columns = (schema: string) => names(db.prepare(`PRAGMA ${schema}.table_info("${table}")`).all());
+      const list = common(columns('main'), columns('today'))
+        .map((name) => `"${name}"`)
+        .join(', ');
+      db.exec(`INSERT INTO main."${table}" (${list}) SELECT ${list} FROM today."${table}"`);
+    }
+    expect(db.prepare('PRAGMA user_version').get()).toEqual({ user_version: number });
+    db.close();
+    await goesOn({ dataDir }, runIds);
+  });
+
+  test.each(postgresMigrations.slice(0, -1))('of PostgreSQL from version $number ($name)', async ({ number }) => {
+    bodies.clear();
+    const [today, earlier] = [server.freshSchema(), server.freshSchema()];
+    const before = await open({ store: postgres('postgres', today) });
+    const runIds = await fill(before);
+    await before.close();
+
+    const migrations = postgresMigrations.slice(0, number);
+    const old = openPostgresStore({ url: server.url, schema: earlier, migrations });
+    await old.migrate();
+    await old.close();
+    const tables = await server.query(
+      'SELECT table_name AS name FROM information_schema.tables WHERE table_schema = $1',
+      [earlier],
+    );
+    for (const table of names(tables).filter((name) => name !== 'migrations')) {
+      const columns = async (schema: string) =>
+        names(
+          await server.query(
+            'SELECT column_name AS name FROM information_schema.columns WHERE table_schema = $1 AND table_name = $2',
+            [schema, table],
+          ),
+        );
+      const list = common(await columns(earlier), await columns(today))
+        .map((name) => `"${name}"`)
+        .join(', ');
+      await server.query(
+        `INSERT INTO "${earlier}"."${table}" (${list}) SELECT ${list} FROM "${today}"."${table}" ON CONFLICT DO NOTHING`,
+      );
+    }
+    expect(await server.query(`SELECT max(number)::int AS number FROM "${earlier}".migrations`)).toEqual([{ number }]);
+    await goesOn({ store: postgres('postgres', earlier) }, runIds);
   });
 });

@@ -66,7 +66,7 @@ export const promises: readonly { readonly number: number; readonly promise: str
     number: 12,
     promise: 'A rolling upgrade, and a restore from backup, keep all of the above.',
     checked:
-      'simulate: functions are registered with new code in the middle; a run keeps its version, and ends as ever. Backups are tested on SQLite; stored formats have one version yet.',
+      'simulate: functions are registered with new code in the middle; a run keeps its version, and ends as ever. Backups, restores and upgrades from each stored version are tested on both stores (behaviour/operations.test.ts).',
   },
   {
     number: 13,
