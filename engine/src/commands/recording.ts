@@ -33,19 +33,23 @@ const recordedTables: ReadonlySet<Table> = new Set<Table>([runs, steps, attempts
 
 /** Adds the entries that follow from what a command has written. Undefined when none can. */
 export function recordRuns(tx: Transaction, ports: CommandPorts): Promise<void> | undefined {
-  const plain = new Set<string>();
+  // Nearly all commands have to do with one run, of a function that is not recorded: those cost no set.
+  let plain: string | undefined;
+  let others: Set<string> | undefined;
   tx.forRows((table, before, row) => {
     if (table !== runs) return;
     const run = (row ?? before) as RunRow | null; // of its table
-    if (run !== null && isPlain(run, ports)) plain.add(run.id);
+    if (run === null || run.id === plain || !isPlain(run, ports)) return;
+    if (plain === undefined) plain = run.id;
+    else others = (others ?? new Set()).add(run.id);
   });
-  const concerned = new Set<string>();
+  let concerned: Set<string> | undefined;
   tx.forRows((table, _, row, written) => {
     if (!written || row === null || !recordedTables.has(table)) return;
     const runId = String(table === runs ? row['id'] : row['runId']);
-    if (!plain.has(runId)) concerned.add(runId);
+    if (runId !== plain && others?.has(runId) !== true) concerned = (concerned ?? new Set()).add(runId);
   });
-  return concerned.size === 0 ? undefined : recordAll(tx, concerned, ports);
+  return concerned === undefined ? undefined : recordAll(tx, concerned, ports);
 }
 
 function isPlain({ env, functionId, functionVersion }: RunRow, { functions }: CommandPorts): boolean {
