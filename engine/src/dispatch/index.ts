@@ -281,17 +281,19 @@ export class Dispatcher {
     if (queue.known && queue.backlog.size === 0) return;
     if (!queue.channels.some(({ room }) => room > 0)) return;
     queue.claiming = true;
-    void this.#claimWhileThereIsRoom(queue);
+    // A turn later, so that one claim, which is a commit of its own, serves all the room that the jobs of one commit leave.
+    this.#options.clock.soon(() => void this.#claimWhileThereIsRoom(queue));
   }
 
   async #claimWhileThereIsRoom(queue: FunctionQueue): Promise<void> {
     const { logger, clock } = this.#options;
     try {
-      do {
+      while (!this.#closed) {
         queue.again = false;
         if (!queue.known) await this.#discoverBacklog(queue);
         for (const version of [...queue.backlog]) await this.#claimVersion(queue, version);
-      } while (queue.again && !this.#closed);
+        if (!queue.again) break;
+      }
       queue.claiming = false;
     } catch (error) {
       logger.error('queued runs could not be claimed', { functionId: queue.functionId, error });
