@@ -169,9 +169,8 @@ export function checkAnswers(
     if (isEnded(row) && program !== undefined) sagas.ended(row, program, undone);
     if (!isEnded(row)) violated('every run ends', `${row.id} of ${row.functionId} is ${row.status}`);
     else if (row.status === 'cancelled') {
-      const parent = rows.find(({ id }) => id === row.parentRunId);
-      // A restart gives up children that nobody waits for any more.
-      if (willed.length === 0 && (parent?.restart ?? null) === null)
+      // A restart gives up children that nobody waits for any more, and they take theirs with them.
+      if (willed.length === 0 && !isBelowRestart(row, rows))
         violated('a run ends as a plain interpreter says', `nobody cancelled ${row.id}`);
     } else if (program !== undefined) {
       const expected = answerOf(program, row.restart !== null);
@@ -187,6 +186,11 @@ export function checkAnswers(
     }
   }
   return violations;
+}
+
+function isBelowRestart({ parentRunId }: RunRow, rows: readonly RunRow[]): boolean {
+  const parent = rows.find(({ id }) => id === parentRunId);
+  return parent !== undefined && (parent.restart !== null || isBelowRestart(parent, rows));
 }
 
 /** Runs that somebody cancelled, of which this is one or which waited for it. */
