@@ -38,6 +38,8 @@ export interface CheckerOptions {
   readonly skewMs?: number;
   /** How far apart they may be for leases to be known to their workers, in milliseconds. */
   readonly toleratedSkewMs?: number;
+  /** Whether more than one engine may be at work. */
+  readonly severalEngines?: boolean;
   /** What is run: which of it is recorded, and for how long. */
   readonly programs: readonly Program[];
 }
@@ -94,13 +96,13 @@ export class Checker {
   #calmAt: number | undefined;
   #hadRuns = false;
 
-  constructor({ now, skewMs = 0, toleratedSkewMs = 0, programs }: CheckerOptions) {
+  constructor({ now, skewMs = 0, toleratedSkewMs = 0, severalEngines = false, programs }: CheckerOptions) {
     this.now = now;
     const report = (promise: string, what: string) => this.#violated(promise, what);
     this.#log = new LogChecks(this.mirror, report);
     this.#topics = new TopicChecks(this.mirror, report);
     const retentions = retentionsOf(programs);
-    this.#trail = new TrailChecks({ mirror: this.mirror, report, now, skewMs, retentions });
+    this.#trail = new TrailChecks({ mirror: this.mirror, report, now, skewMs, severalEngines, retentions });
     this.#looksForSecrets = programs.flatMap(withChildren).some(({ secret }) => secret === true);
     this.sagas = new SagaChecks(this.mirror, report);
     this.#starts = new StartChecks(this.mirror, report, skewMs <= toleratedSkewMs);

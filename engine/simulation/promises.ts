@@ -72,7 +72,7 @@ export const promises: readonly { readonly number: number; readonly promise: str
     number: 13,
     promise: 'What a recorded run does is in its audit trail from the same commit on, for its retention.',
     checked:
-      'trail-checks: every write set against the entries in it; entries leave when their time is over, and neither before nor long after; where clocks agree the trail is in the order of the commits.',
+      'trail-checks: every write set against the entries in it; entries leave when their time is over, and neither before nor long after; one engine’s trail is in the order of its commits where its clock stays right.',
   },
   {
     number: 14,

@@ -59,7 +59,13 @@ export async function simulate({ seed, trace, plant }: SimulationOptions): Promi
   const programs = Array.from({ length: random.int(1, 3) }, (_, i) => drawProgram(random, `p${i}`));
   const engines = random.pick([1, 1, 2, 3]);
   const skewMs = random.chance(0.6) ? 0 : random.pick([toleratedSkewMs, 5_000]);
-  const checker = new Checker({ now: () => clock.now(), skewMs, toleratedSkewMs, programs });
+  const checker = new Checker({
+    now: () => clock.now(),
+    skewMs,
+    toleratedSkewMs,
+    severalEngines: (planted.engines ?? engines) > 1,
+    programs,
+  });
   const cluster = new Cluster({
     clock,
     random,
