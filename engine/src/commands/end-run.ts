@@ -4,8 +4,8 @@ import type { Transaction } from '../group-commit/index.ts';
 import { endingOf, endRun, isEnded, jobIdOf, queueRun, type RunEnd, type RunEnding } from '../kernel/run.ts';
 import { mayUndo } from '../kernel/worker-capabilities.ts';
 import { type RunRow, runs, sessions, type WaitRow, waits } from '../store/tables.ts';
-import { recordLostLease } from './lost-lease.ts';
 import type { CommandPorts } from './ports.ts';
+import { recordLostLease } from './run-attempts.ts';
 import { makeReady } from './start-runs.ts';
 import { isStepped, meetWait, type SteppedWait, type WaitOutcome } from './waits.ts';
 

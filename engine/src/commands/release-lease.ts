@@ -4,8 +4,8 @@ import type { Transaction } from '../group-commit/index.ts';
 import { jobIdOf, queueRun } from '../kernel/run.ts';
 import { runs } from '../store/tables.ts';
 import { beginDecisions } from './decide-step.ts';
-import { recordLostLease } from './lost-lease.ts';
 import type { CommandPorts } from './ports.ts';
+import { recordLostLease } from './run-attempts.ts';
 import { isSessionAlive } from './sessions.ts';
 
 export type LeaseEnd =

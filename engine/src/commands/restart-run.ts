@@ -17,6 +17,7 @@ import { type Operation, recordOperation, summaryOf } from './audit.ts';
 import { cancelRun } from './cancel-run.ts';
 import { endPause, existing } from './pause-run.ts';
 import type { CommandPorts } from './ports.ts';
+import { recordRunAttempt } from './run-attempts.ts';
 import { redactedOperation } from './secrets.ts';
 import { makeReady } from './start-runs.ts';
 import { blankWait } from './waits.ts';
@@ -230,19 +231,9 @@ function isGivenUp(wait: WaitRow, { place }: Cut): boolean {
 }
 
 /** The attempt of the whole run that was its last; those before it are on record already. */
-function recordFailure(tx: Transaction, { id, fence, error, endedAt }: RunRow): void {
-  tx.insert(attempts, {
-    runId: id,
-    stepId: '',
-    number: fence,
-    name: '',
-    fence,
-    sessionId: null,
-    outcome: 'failed',
-    error,
-    startedAt: null,
-    endedAt: endedAt ?? tx.now,
-  });
+function recordFailure(tx: Transaction, run: RunRow): void {
+  const { error, endedAt } = run;
+  recordRunAttempt(tx, run, { sessionId: null, outcome: 'failed', error, startedAt: null, endedAt: endedAt ?? tx.now });
 }
 
 function recordDropped(tx: Transaction, row: StepRow): void {

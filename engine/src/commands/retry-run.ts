@@ -3,10 +3,11 @@ import type { Failure } from '@ironflow/core/wire';
 import type { Transaction } from '../group-commit/index.ts';
 import { decideFailure, type FailureDecision } from '../kernel/failure-policy.ts';
 import { jobIdOf, parkRun } from '../kernel/run.ts';
-import { attempts, type RunRow, runs, waits } from '../store/tables.ts';
+import { type RunRow, runs, waits } from '../store/tables.ts';
 import { beginDecisions } from './decide-step.ts';
 import { failRun, failUndone, finishEnding, requeue } from './end-run.ts';
 import type { CommandPorts } from './ports.ts';
+import { recordRunAttempt } from './run-attempts.ts';
 import { blankWait } from './waits.ts';
 
 /**
@@ -48,12 +49,7 @@ export function waitForRetry(
   ports: CommandPorts,
   revoke: boolean,
 ): void {
-  tx.insert(attempts, {
-    runId: run.id,
-    stepId: '',
-    number: run.fence,
-    name: '',
-    fence: run.fence,
+  recordRunAttempt(tx, run, {
     sessionId: run.leaseSession,
     outcome: 'failed',
     error: encodeJson(error, `error of run ${run.id}`),
