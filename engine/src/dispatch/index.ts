@@ -7,7 +7,8 @@
 //   D2. A session is never sent more jobs than it said it has room for.
 //   D3. No run stays queued while a session here has room for it: every change of either side looks at the other.
 //   D4. A run goes to a session with its own version of the function while there is one, else to any that has the function.
-//   D5. A run whose execution a worker keeps in memory goes there, if it has room, and takes with it only what has happened since.
+//   D5. Of functions whose runs queue for the same session, the one that has waited longest is served first.
+//   D6. A run whose execution a worker keeps in memory goes there, if it has room, and takes with it only what has happened since.
 
 import type { Assignment, JobEvent, JobOffer, Resolution } from '@ironflow/core/wire';
 import type { QueueName, Reservation } from '../commands/ports.ts';
@@ -48,6 +49,8 @@ interface FunctionQueue {
   readonly functionId: string;
   readonly channels: WorkerChannel[];
   next: number;
+  /** When it last took room for queued runs, counted in such turns. */
+  servedAt: number;
   /** Versions that have, or may have, queued runs in the store. */
   readonly backlog: Set<number>;
   /** Whether `backlog` is known: false until the store has been asked. */
@@ -61,9 +64,10 @@ export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #queues = new Map<string, FunctionQueue>();
   readonly #channels = new Map<string, WorkerChannel>();
-  /** Jobs whose assignment is being read: news for them waits here, so that it follows the assignment. */
   readonly #kept = new KeptExecutions();
+  /** Jobs whose assignment is being read: news for them waits here, so that it follows the assignment. */
   readonly #assigning = new Map<string, { readonly news: Resolution[]; revoked: boolean }>();
+  #turns = 0;
   #closed = false;
 
   constructor(options: DispatcherOptions) {
@@ -96,7 +100,11 @@ export class Dispatcher {
   /** A channel has room again: queued runs may have been waiting for it. */
   roomChanged(channel: WorkerChannel): void {
     if (channel.room <= 0) return;
-    for (const functionId of channel.functions.keys()) this.#claim(this.#queue(channel.env, functionId));
+    const queues = [...channel.functions.keys()]
+      .map((functionId) => this.#queue(channel.env, functionId))
+      .filter((queue) => !queue.known || queue.backlog.size > 0);
+    if (queues.length > 1) queues.sort((a, b) => a.servedAt - b.servedAt);
+    for (const queue of queues) this.#claim(queue);
   }
 
   reserve({ env, functionId, version }: QueueName, runId: string): Reservation | undefined {
@@ -172,10 +180,15 @@ export class Dispatcher {
       release: () => {
         if (!open) return;
         open = false;
-        channel.giveBack(1);
-        this.roomChanged(channel);
+        this.#giveBack(channel, 1);
       },
     };
+  }
+
+  /** Room that was taken and is not used: runs of other functions may have been queued since, as there was none. */
+  #giveBack(channel: WorkerChannel, jobs: number): void {
+    channel.giveBack(jobs);
+    this.roomChanged(channel);
   }
 
   async #assign(reservation: Reservation, run: RunRow, event: JobEvent | undefined): Promise<void> {
@@ -247,6 +260,7 @@ export class Dispatcher {
         functionId,
         channels: [],
         next: 0,
+        servedAt: 0,
         backlog: new Set(),
         known: false,
         claiming: false,
@@ -327,19 +341,20 @@ export class Dispatcher {
     for (let channel = this.#pick(queue, version); channel !== undefined; channel = this.#pick(queue, version)) {
       const limit = channel.room;
       channel.take(limit);
+      queue.servedAt = ++this.#turns;
       queue.backlog.delete(version); // a run queued from here on puts it back
       const claimed = await this.#claimFor(channel, { env, functionId, version }, limit).catch((error) => {
         queue.backlog.add(version);
-        channel.giveBack(limit);
+        this.#giveBack(channel, limit);
         throw error;
       });
       if (claimed === 'refused') {
         // The session has expired, or its row changed this moment: look at the channels anew.
-        channel.giveBack(limit);
         queue.backlog.add(version);
+        this.#giveBack(channel, limit);
         continue;
       }
-      channel.giveBack(limit - claimed.length);
+      this.#giveBack(channel, limit - claimed.length);
       for (const run of claimed) void this.#assign(this.#reservationOn(channel), run, undefined);
       if (claimed.length < limit) return;
       queue.backlog.add(version);
