@@ -129,6 +129,10 @@ export class Checker {
     return this.#starts.count;
   }
 
+  get calmAt(): number | undefined {
+    return this.#calmAt;
+  }
+
   /** From here on no more faults. */
   calm(): void {
     this.#calmAt = this.now();
@@ -471,6 +475,10 @@ export class Checker {
       } else if (input !== null && calls.get(id) !== 1) this.#violated('a call starts its child once', id);
       if ((calls.get(id) ?? 0) > 1) this.#violated('a call starts its child once', id);
     }
+  }
+
+  violated(promise: string, what: string): void {
+    this.#violated(promise, what);
   }
 
   #violated(promise: string, what: string): void {

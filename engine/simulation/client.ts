@@ -47,21 +47,28 @@ export class Client {
   /** Starts a program once or twice, some of it twice with the same intention, and sends what its runs wait for. */
   start(program: Program): void {
     const times = this.#random.int(1, 2);
-    for (let i = 0; i < times; i++) {
-      const key = `${program.id}/${i}`;
-      this.later(this.#random.int(0, 5_000), async () => {
-        const runId = await this.begin(program, key);
-        if (this.#random.chance(0.3)) this.later(this.#random.int(0, 20_000), () => this.begin(program, key));
-        if (runId === undefined) return; // no worker had registered the program yet
-        if (this.#random.chance(0.15)) this.later(this.#random.int(0, 30_000), () => this.cancel(runId));
-        // From here on its run exists, so its events may come: once, before it asks for them, or long after.
-        for (const wait of awaitedEvents(program)) this.#send(wait, key, this.#sendInMs(wait));
-        // When a child starts is not known here, so its events come again and again.
-        for (const child of withChildren(program).slice(1)) {
-          for (const wait of awaitedEvents(child)) this.#sendAgainAndAgain(wait, key, 0);
-        }
-      });
-    }
+    for (let i = 0; i < times; i++) this.#startIn(this.#random.int(0, 5_000), program, `${program.id}/${i}`);
+  }
+
+  /** Starts programs many times at once, in some time: more than the workers have room for. */
+  rushIn(ms: number, programs: readonly Program[], times: number): void {
+    for (let i = 0; i < times; i++)
+      for (const program of programs) this.#startIn(ms + this.#random.int(0, 50), program, `${program.id}/rush ${i}`);
+  }
+
+  #startIn(ms: number, program: Program, key: string): void {
+    this.later(ms, async () => {
+      const runId = await this.begin(program, key);
+      if (this.#random.chance(0.3)) this.later(this.#random.int(0, 20_000), () => this.begin(program, key));
+      if (runId === undefined) return; // no worker had registered the program yet
+      if (this.#random.chance(0.15)) this.later(this.#random.int(0, 30_000), () => this.cancel(runId));
+      // From here on its run exists, so its events may come: once, before it asks for them, or long after.
+      for (const wait of awaitedEvents(program)) this.#send(wait, key, this.#sendInMs(wait));
+      // When a child starts is not known here, so its events come again and again.
+      for (const child of withChildren(program).slice(1)) {
+        for (const wait of awaitedEvents(child)) this.#sendAgainAndAgain(wait, key, 0);
+      }
+    });
   }
 
   /** Sets the secret that programs are given, and sets it anew after a while: jobs of before have the old value still. */

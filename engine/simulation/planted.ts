@@ -107,6 +107,12 @@ export const plantedBugs: readonly BugDescription[] = [
     },
   },
   {
+    name: 'a store that overlooks queued runs now and then',
+    promise: 15,
+    caughtAs: ['a run that is ready goes to a worker with room', 'every run ends'],
+    plant: (random) => ({ engines: 1, claim: (claim) => (random.chance(0.1) ? { ...claim, limit: 0 } : claim) }),
+  },
+  {
     name: 'a store forgets idempotency keys',
     promise: 1,
     caughtAs: ['an idempotency key has one outcome'],
@@ -353,7 +359,11 @@ export const plantedBugs: readonly BugDescription[] = [
   {
     name: 'an engine thinks that it is alone and hears of nobody',
     promise: 10,
-    caughtAs: ['every run ends', 'what is due happens soon after its time'],
+    caughtAs: [
+      'a run that is ready goes to a worker with room',
+      'every run ends',
+      'what is due happens soon after its time',
+    ],
     plant: () => ({
       engines: 3,
       losesNews: true,

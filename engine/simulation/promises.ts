@@ -80,4 +80,10 @@ export const promises: readonly { readonly number: number; readonly promise: str
     checked:
       'checker: no column of a row that is stored has it, whatever steps, errors, messages, patches and decisions hand out, also after it was changed.',
   },
+  {
+    number: 15,
+    promise: 'A run that is ready does not wait while a worker that may execute it has room.',
+    checked:
+      'queue-checks: once the storm is over, and in a rush of more runs than there is room for, every queued run against the workers that are alive.',
+  },
 ];

@@ -11,6 +11,7 @@ import { Cluster, calm, env, type Faults } from './cluster.ts';
 import { Operator } from './operator.ts';
 import { noBug, type PlantedBug } from './planted.ts';
 import { answerOf, drawProgram, type Program, withChildren } from './program.ts';
+import { QueueChecks, RECOVERY_MS } from './queue-checks.ts';
 import { Random } from './random.ts';
 import { Violation } from './violation.ts';
 
@@ -89,6 +90,7 @@ export async function simulate({ seed, trace, plant }: SimulationOptions): Promi
   if (random.chance(0.3)) client.deployEvery(15_000);
   client.decideEvery(4_000);
   if (random.chance(0.5)) client.meddleEvery(6_000);
+  if (random.chance(0.2)) client.rushIn(STORM_MS + RECOVERY_MS + 5_000, programs, random.int(5, 12));
   if (random.chance(0.5)) new Operator(cluster, client, random.fork()).operateEvery(4_000, STORM_MS);
 
   const deadline = startedAt + HORIZON_MS;
@@ -98,7 +100,15 @@ export async function simulate({ seed, trace, plant }: SimulationOptions): Promi
     cluster.trace('the storm is over');
     checker.calm();
   });
-  followLog(cluster, clock);
+  const queues = new QueueChecks({
+    mirror: checker.mirror,
+    now: () => clock.now(),
+    calmAt: () => checker.calmAt,
+    jobsMax: cluster.options.jobsMax,
+    workers: () => cluster.workers().map(({ id }) => id),
+    report: (promise, what) => checker.violated(promise, what),
+  });
+  watchFromOutside(cluster, clock, queues);
   await clock.settle();
   for (let endAt = deadline; ; ) {
     if (checker.violations.length > 0 || !(await clock.step(endAt))) break;
@@ -128,10 +138,11 @@ export async function simulate({ seed, trace, plant }: SimulationOptions): Promi
   };
 }
 
-/** A reader of the log beside it all, on a clock of its own. */
-function followLog(cluster: Cluster, clock: VirtualClock): void {
+/** Beside it all, on a clock of its own: a reader of the log, and a look at what is queued. */
+function watchFromOutside(cluster: Cluster, clock: VirtualClock, queues: QueueChecks): void {
   clock.setTimer(READ_MS, () => {
-    followLog(cluster, clock);
+    watchFromOutside(cluster, clock, queues);
+    queues.look();
     void cluster.options.checker.follow(cluster.store, env);
   });
 }

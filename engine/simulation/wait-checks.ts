@@ -6,10 +6,9 @@
 
 import type { EventRow, StepRow, WaitRow } from '../src/store/tables.ts';
 import type { Mirror } from './mirror.ts';
+import { RECOVERY_MS } from './queue-checks.ts';
 import type { Report } from './violation.ts';
 
-/** A moment after which faults have stopped, and what is silent is given up by the others: leases, engines, sessions. */
-const RECOVERY_MS = 45_000;
 /** What another engine should have done is done by anybody after two seconds; a failed try is repeated after one. */
 const LATE_MS = 10_000;
 

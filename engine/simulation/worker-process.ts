@@ -68,6 +68,10 @@ export class WorkerProcess {
     });
   }
 
+  get id(): string {
+    return this.#id;
+  }
+
   async run(): Promise<void> {
     this.#planDeath();
     this.#beat();
