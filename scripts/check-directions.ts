@@ -45,7 +45,7 @@ const tables: Readonly<Record<string, Rooms>> = {
     'version.ts': [],
     ports: ['node:crypto'],
     store: ['@ironflow/core'],
-    'store/tables.ts': ['store', '@ironflow/core'],
+    'store/tables.ts': ['store', '@ironflow/core', 'type @ironflow/core/wire'],
     'store/memory': ['store'],
     'store/postgres': ['store', 'store/tables.ts', 'ports', '@ironflow/core', 'node:*', 'pg'],
     'store/sqlite': ['store', 'store/tables.ts', '@ironflow/core', 'node:*'],

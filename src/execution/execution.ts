@@ -44,6 +44,7 @@ import {
   type StepKind,
   type StepRecord,
   type StepStart,
+  stepKindOfWait,
   type WaitRequest,
 } from '@ironflow/core/wire';
 import { Compensations } from './compensations.ts';
@@ -261,7 +262,7 @@ export class Execution {
     else if (open === 'decision') {
       const settle = (entry: MemoEntry) => settleWith(entry, resolve, reject, same);
       this.#park({ id: call.id, name: call.name, settle, retry: start });
-    } else if (open !== 'retry') this.#contradict(call.id, call.name, KIND_OF_WAIT[open], call.kind);
+    } else if (open !== 'retry') this.#contradict(call.id, call.name, stepKindOfWait[open], call.kind);
     else this.#park({ id: call.id, name: call.name, settle: undefined, retry: start });
   }
 
@@ -284,8 +285,8 @@ export class Execution {
       }
       if (this.#recall(id, name, kind, resolve, reject, toValue)) return;
       const open = this.#openWaits.get(id);
-      if (open !== undefined && KIND_OF_WAIT[open] !== kind) {
-        this.#contradict(id, name, KIND_OF_WAIT[open], kind);
+      if (open !== undefined && stepKindOfWait[open] !== kind) {
+        this.#contradict(id, name, stepKindOfWait[open], kind);
         return;
       }
       const settle = (entry: MemoEntry) => settleWith(entry, resolve, reject, toValue);
@@ -859,16 +860,6 @@ const open = () => undefined;
 const never = () => false;
 const same = (value: unknown) => value;
 const lostError: Failure = { code: 'STEP_FAILED', message: 'The step failed.', retryable: false };
-
-/** What an open wait is recorded as; a step that waits for its next attempt is one that runs. */
-const KIND_OF_WAIT: Readonly<Record<OpenWait['kind'], StepKind>> = {
-  sleep: 'sleep',
-  event: 'wait_for_event',
-  any: 'wait_for_any',
-  child: 'invoke',
-  retry: 'run',
-  decision: 'run',
-};
 
 function contradiction(stepId: string, name: string, recorded: StepKind, now: StepKind): NonDeterministicError {
   return new NonDeterministicError(

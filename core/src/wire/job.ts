@@ -61,6 +61,16 @@ export interface OpenWait {
   readonly dueAt: number | null;
 }
 
+/** What an open wait is recorded as; a step that waits for its next attempt, or for a decision, is one that runs. */
+export const stepKindOfWait: Readonly<Record<OpenWait['kind'], StepKind>> = {
+  sleep: 'sleep',
+  event: 'wait_for_event',
+  any: 'wait_for_any',
+  child: 'invoke',
+  retry: 'run',
+  decision: 'run',
+};
+
 export interface JobEvent {
   readonly id: string;
   readonly name: string;

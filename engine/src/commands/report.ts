@@ -13,6 +13,7 @@ import {
   type Report,
   type ReportAnswer,
   type Resolution,
+  type StepKind,
   type StepRecord,
   type StepStart,
   type WaitRequest,
@@ -21,7 +22,7 @@ import type { Transaction } from '../group-commit/index.ts';
 import { decideFailure, type FailureDecision } from '../kernel/failure-policy.ts';
 import { refuseReport } from '../kernel/lease.ts';
 import { jobIdOf, parkRun, parseJobId, restartOf, restRun } from '../kernel/run.ts';
-import { attempts, type RunRow, runs, type StepKind, steps, waits } from '../store/tables.ts';
+import { attempts, type RunRow, runs, steps, waits } from '../store/tables.ts';
 import { beginWait } from './begin-wait.ts';
 import { beginEnding, completeRun, failRun, finishEnding } from './end-run.ts';
 import type { CommandPorts } from './ports.ts';

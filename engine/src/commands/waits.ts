@@ -4,10 +4,10 @@
 //   W3. A met wait makes a waiting run ready in the same commit.
 
 import { encodeJson, type JsonText } from '@ironflow/core';
-import type { Failure, MemoEntry, StepKind } from '@ironflow/core/wire';
+import { type Failure, type MemoEntry, type OpenWait, type StepKind, stepKindOfWait } from '@ironflow/core/wire';
 import type { Transaction } from '../group-commit/index.ts';
 import type { Stamp } from '../store/port.ts';
-import { type RunRow, runs, type StepRow, steps, type WaitKind, type WaitRow, waits } from '../store/tables.ts';
+import { type RunRow, runs, type StepRow, steps, type WaitRow, waits } from '../store/tables.ts';
 import type { CommandPorts } from './ports.ts';
 import { makeReady } from './start-runs.ts';
 
@@ -15,19 +15,11 @@ export type WaitOutcome =
   | { readonly status: 'completed'; readonly output: JsonText }
   | { readonly status: 'failed' | 'timed_out'; readonly error: Failure };
 
-const STEP_KIND: Readonly<Record<Exclude<WaitKind, 'retry' | 'run-retry' | 'alternative'>, StepKind>> = {
-  sleep: 'sleep',
-  event: 'wait_for_event',
-  any: 'wait_for_any',
-  decision: 'run',
-  child: 'invoke',
-};
-
 /** A wait that ends with an outcome of its own; retries only let an attempt start. */
-export type SteppedWait = WaitRow & { readonly kind: keyof typeof STEP_KIND };
+export type SteppedWait = WaitRow & { readonly kind: Exclude<OpenWait['kind'], 'retry'> };
 
 export function isStepped(wait: WaitRow): wait is SteppedWait {
-  return wait.kind in STEP_KIND;
+  return wait.kind !== 'retry' && wait.kind in stepKindOfWait;
 }
 
 /** Ends a wait with an outcome that the function can be told: the step is recorded, the wait leaves, the run may go on. */
@@ -41,7 +33,7 @@ export async function meetWait(
   tx.delete(waits, [wait.runId, wait.stepId]);
   const closed = wait.kind === 'any' ? await alternativesOf(tx, wait) : [];
   for (const { runId, stepId } of closed) tx.delete(waits, [runId, stepId]);
-  const entry = recordMetWait(tx, { ...wait, kind: STEP_KIND[wait.kind] }, run.wakes + 1, outcome);
+  const entry = recordMetWait(tx, { ...wait, kind: stepKindOfWait[wait.kind] }, run.wakes + 1, outcome);
   await wake(tx, { ...run, wakes: run.wakes + 1, openWaits: run.openWaits - 1 - closed.length }, ports);
   if (run.status === 'running') {
     tx.afterCommit(() => ports.outside.resolved(run, { kind: 'settled', wake: run.wakes + 1, entry }));

@@ -1,7 +1,7 @@
 // What is to be seen of a run's steps: those recorded, what the run waits for, and how often each body was started.
 
 import { decodeJson, invariant, type Json } from '@ironflow/core';
-import type { Failure } from '@ironflow/core/wire';
+import { type Failure, stepKindOfWait } from '@ironflow/core/wire';
 import { outputOf } from '../kernel/memo.ts';
 import { expressionText } from '../kernel/wait-match.ts';
 import type { Store } from '../store/port.ts';
@@ -220,14 +220,6 @@ const WAIT_STATUS = {
   retry: 'retrying',
   decision: 'undecided',
 } as const;
-const WAIT_TYPE = {
-  sleep: 'sleep',
-  event: 'wait_for_event',
-  any: 'wait_for_any',
-  child: 'invoke',
-  retry: 'run',
-  decision: 'run',
-} as const;
 
 function waitView(row: WaitRow, earlier: readonly AttemptRow[], cutOff: readonly number[]): StepView {
   invariant(row.kind !== 'run-retry' && row.kind !== 'alternative', `a ${row.kind} is not a step`);
@@ -235,7 +227,7 @@ function waitView(row: WaitRow, earlier: readonly AttemptRow[], cutOff: readonly
     id: row.stepId,
     runId: row.runId,
     name: row.name,
-    type: row.kind === 'retry' && row.name.startsWith('compensate:') ? 'compensate' : WAIT_TYPE[row.kind],
+    type: row.kind === 'retry' && row.name.startsWith('compensate:') ? 'compensate' : stepKindOfWait[row.kind],
     status: WAIT_STATUS[row.kind],
     attempt: row.attempt,
     sequence: 0,

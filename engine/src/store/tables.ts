@@ -1,6 +1,7 @@
 // The declared tables. Each says what a row is; `docs/reference/tables.md` says it for operators.
 
 import type { JsonText } from '@ironflow/core';
+import type { StepKind } from '@ironflow/core/wire';
 import { boolean, integer, json, log, nullable, type Table, table, text } from './table.ts';
 
 /** One version of what a user registered; `current` is the newest. */
@@ -195,15 +196,6 @@ export const runs = table({
 });
 
 export type StepStatus = 'completed' | 'failed' | 'timed_out';
-export type StepKind =
-  | 'run'
-  | 'sleep'
-  | 'wait_for_event'
-  | 'wait_for_any'
-  | 'invoke'
-  | 'invoke_async'
-  | 'publish'
-  | 'compensate';
 
 /** One memoized result. Rows are inserted once; only an operator's command changes one (a patch) or removes it (a restart). */
 export const steps = table({
