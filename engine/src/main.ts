@@ -88,7 +88,7 @@ export async function createEngine(options: CreateEngineOptions = {}): Promise<E
     engine,
     async listen({ port = 9123, host = '127.0.0.1' } = {}) {
       assertMayListen(host, apiKeys.length > 0 || insecure);
-      const server = new HttpServer(router);
+      const server = new HttpServer(router, systemClock);
       const address = await server.listen({ host, port });
       servers.push(server);
       const url = `http://${hostName(host)}:${address.port}`;

@@ -14,6 +14,8 @@ export interface Program {
   /** Resolves with the signal's name when the process is asked to stop. */
   stopped(): Promise<string>;
   after(ms: number): Promise<void>;
+  /** Milliseconds since 1970. */
+  now(): number;
 }
 
 export function systemProgram(): Program {
@@ -33,6 +35,7 @@ export function systemProgram(): Program {
         }
       }),
     after: (ms) => new Promise((resolve) => setTimeout(resolve, ms).unref()),
+    now: () => Date.now(),
   };
 }
 

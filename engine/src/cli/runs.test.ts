@@ -31,6 +31,8 @@ async function open() {
   });
   const client = createClient({ engine });
   const env: Record<string, string> = { IRONFLOW_SERVER_URL: url, IRONFLOW_API_KEY: 'secret' };
+  /** How far the program's clock is ahead of the engine's. */
+  const later = { ms: 0 };
   const cli = async (...args: string[]) => {
     let out = '';
     let err = '';
@@ -46,6 +48,7 @@ async function open() {
       input: () => Promise.resolve(''),
       stopped: () => new Promise(() => {}),
       after: () => Promise.resolve(),
+      now: () => Date.now() + later.ms,
     });
     return { code, out, err };
   };
@@ -57,12 +60,12 @@ async function open() {
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
   };
-  return { cli, env, client, start, url, mend: () => (broken = false) };
+  return { cli, env, client, start, url, later, mend: () => (broken = false) };
 }
 
 describe('ironflow runs', () => {
   test('lists runs by a filter, for people and as JSON', async () => {
-    const { cli, start } = await open();
+    const { cli, start, later } = await open();
     const sleeping = await start('sleep', 'waiting');
     const failed = await start('fail', 'failed');
     const { code, out } = await cli('list');
@@ -76,6 +79,8 @@ describe('ironflow runs', () => {
     const page = await cli('list', '--limit', '1');
     const cursor = /--cursor (\S+)/.exec(page.out)?.[1] ?? '';
     expect((await cli('list', '--limit', '1', '--cursor', cursor)).out).toContain(sleeping);
+    later.ms = 7_200_000;
+    expect((await cli('list', '--since', '1h')).out).toContain('0 of 0');
   });
 
   test('shows a run with its steps, and why it has not ended; what others wrote cannot steer the terminal', async () => {

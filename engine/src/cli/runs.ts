@@ -98,7 +98,7 @@ const commands: Readonly<Record<string, (asked: Asked) => Promise<number>>> = {
 };
 
 async function list({ values, engine, program }: Asked): Promise<number> {
-  const query = queryOf({ ...filterOf(values), limit: values.limit, cursor: values.cursor });
+  const query = queryOf({ ...filterOf(values, program), limit: values.limit, cursor: values.cursor });
   const page = (await engine.get(`/api/v1/runs${query}`)) as unknown as Page & { readonly runs: readonly Run[] };
   if (values.json) program.out(page.runs.map((run) => `${JSON.stringify(run)}\n`).join(''));
   else program.out(runLines(page.runs));
@@ -114,7 +114,7 @@ async function show({ ids, values, engine, program }: Asked): Promise<number> {
 
 async function audit({ ids, values, engine, program }: Asked): Promise<number> {
   if (ids.length > 1) throw usage('name one run, or none');
-  const { since, until } = filterOf(values);
+  const { since, until } = filterOf(values, program);
   const query = queryOf({
     run_id: ids[0],
     from_timestamp: since,
@@ -132,7 +132,7 @@ async function audit({ ids, values, engine, program }: Asked): Promise<number> {
 /** Cancels, pauses, resumes or retries: the runs that are named, or all that a filter fits. */
 async function steer(asked: Asked): Promise<number> {
   const { command, ids, values, engine, program } = asked;
-  const filter = filterOf(values);
+  const filter = filterOf(values, program);
   const filtered = Object.keys(filter).length > 0 || values.all === true;
   if (ids.length > 0 && filtered) throw usage('name runs, or give a filter, not both');
   if (ids.length === 0 && !filtered) throw usage(`name runs to ${command}, or give a filter, or --all`);
@@ -217,22 +217,23 @@ function tellOfMore({ nextCursor, totalCount }: Page, shown: number, values: Val
 
 type Filter = Readonly<Record<string, string>>;
 
-function filterOf(values: Values): Filter {
+function filterOf(values: Values, program: Program): Filter {
   const given = {
     function_id: values.function,
     status: values.status,
     event_name: values.event,
     event_id: values['event-id'],
     parent_run_id: values.parent,
-    since: values.since && timeFrom(values.since, '--since'),
-    until: values.until && timeFrom(values.until, '--until'),
+    since: values.since && timeFrom(values.since, '--since', program),
+    until: values.until && timeFrom(values.until, '--until', program),
   };
   return Object.fromEntries(Object.entries(given).flatMap(([name, value]) => (value ? [[name, value]] : [])));
 }
 
 /** An instant, or how long ago it was. */
-function timeFrom(text: string, option: string): string {
-  if (/^\d+(\.\d+)?(ms|s|m|h|d)$/.test(text)) return new Date(Date.now() - parseDuration(text, option)).toISOString();
+function timeFrom(text: string, option: string, program: Program): string {
+  if (/^\d+(\.\d+)?(ms|s|m|h|d)$/.test(text))
+    return new Date(program.now() - parseDuration(text, option)).toISOString();
   const ms = Date.parse(text);
   if (Number.isNaN(ms)) throw usage(`${option} is "${text}"; write a time such as 2026-01-31T12:00:00Z, or 2h`);
   return new Date(ms).toISOString();

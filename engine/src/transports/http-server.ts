@@ -10,6 +10,7 @@ import {
 } from 'node:http2';
 import { type AddressInfo, createServer as createTcp, type Server, type Socket } from 'node:net';
 import { IronflowError } from '@ironflow/core';
+import type { Clock } from '../ports/clock.ts';
 import type { Answer, Exchange } from './exchange.ts';
 import type { Router } from './router.ts';
 import { shuttingDown } from './stream/end-of-stream.ts';
@@ -38,6 +39,7 @@ const CLOSE_MS = 2_000;
 
 export class HttpServer {
   readonly #router: Router;
+  readonly #clock: Clock;
   readonly #tcp: Server;
   readonly #http1 = createHttp1({ keepAlive: true, keepAliveTimeout: 75_000 }, (request, response) => {
     void this.#answer(request, response);
@@ -53,8 +55,9 @@ export class HttpServer {
   readonly #busy = new Map<Socket, number>();
   #closing = false;
 
-  constructor(router: Router) {
+  constructor(router: Router, clock: Clock) {
     this.#router = router;
+    this.#clock = clock;
     this.#tcp = createTcp({ noDelay: true }, (socket) => this.#sort(socket));
     // A client that breaks the protocol ends its own connection and nothing else.
     this.#http2.on('sessionError', () => {});
@@ -88,11 +91,11 @@ export class HttpServer {
     for (const socket of this.#sockets) {
       if (!this.#busy.has(socket) && !http2.has(socket.remotePort)) socket.destroy();
     }
-    const giveUp = setTimeout(() => {
+    const giveUp = this.#clock.setTimer(CLOSE_MS, () => {
       for (const socket of this.#sockets) socket.destroy();
-    }, CLOSE_MS);
+    });
     await closed;
-    clearTimeout(giveUp);
+    giveUp.cancel();
   }
 
   #sort(socket: Socket): void {

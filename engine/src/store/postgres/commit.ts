@@ -12,6 +12,7 @@
 //       the call throws.
 
 import type { Clock } from '../../ports/clock.ts';
+import type { Random } from '../../ports/random.ts';
 import type { CommitResult, WriteSet } from '../port.ts';
 import { type Key, keyOf, type Table, type Value } from '../table.ts';
 import { Batch, type Changes, type Head, type Written } from './batch.ts';
@@ -25,6 +26,7 @@ export interface CommitterOptions {
   readonly lane: Lane;
   readonly statements: Statements;
   readonly clock: Clock;
+  readonly random: Random;
   readonly counters: Counters;
 }
 
@@ -92,7 +94,7 @@ export class Committer {
     attempt: (connection: Connection) => Promise<R>,
     settle: (error: unknown) => R | undefined = () => undefined,
   ): Promise<R> {
-    const { lane, clock, counters } = this.#options;
+    const { lane, clock, random, counters } = this.#options;
     return lane.alone(async (first) => {
       let connection = first;
       for (let attempts = 1; ; attempts++) {
@@ -106,7 +108,7 @@ export class Committer {
         }
         counters.retries++;
         // At random, so that two who met do not meet again.
-        await sleep(clock, Math.random() * Math.min(2 ** attempts, RETRY_MS_MAX));
+        await sleep(clock, random() * Math.min(2 ** attempts, RETRY_MS_MAX));
         connection = await lane.connection();
       }
     });

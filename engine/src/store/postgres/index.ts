@@ -8,6 +8,7 @@
 import { IronflowError } from '@ironflow/core';
 import type { Clock } from '../../ports/clock.ts';
 import { systemClock } from '../../ports/clock.ts';
+import { type Random, systemRandom } from '../../ports/random.ts';
 import type { Claim, CommitResult, Scan, Store, Stored, WriteSet } from '../port.ts';
 import { type Key, keyText, type Row, type Table, type Value } from '../table.ts';
 import { BackupUnsupportedError } from './backup.ts';
@@ -33,6 +34,7 @@ export interface PostgresStoreOptions {
   /** The schema, as the migrations that make it. Default: the engine's own tables. */
   readonly migrations?: readonly Migration[] | undefined;
   readonly clock?: Clock | undefined;
+  readonly random?: Random | undefined;
 }
 
 export interface PostgresStoreStats extends Readonly<Counters> {}
@@ -69,6 +71,7 @@ export class PostgresStore implements Store {
     reconnectMs = 5_000,
     migrations = engineMigrations,
     clock = systemClock,
+    random = systemRandom,
   }: PostgresStoreOptions) {
     const { url, schema: named } = connectionUrl(given);
     this.schema = schema ?? named ?? 'ironflow';
@@ -81,7 +84,7 @@ export class PostgresStore implements Store {
     this.#reads = Array.from({ length: Math.max(1, readConnections) }, () => new Lane(connections));
     this.#commits = new Lane(connections);
     this.#claims = new Lane(connections);
-    const shared = { statements: this.#statements, clock, counters };
+    const shared = { statements: this.#statements, clock, random, counters };
     this.#committer = new Committer({ ...shared, lane: this.#commits });
     this.#claimer = new Committer({ ...shared, lane: this.#claims });
     this.#watch = new Watch(connections, this.schema);

@@ -101,7 +101,7 @@ export class ContractLine implements Line {
         this.#step(
           payload.value.jobId,
           payload.value.stepId,
-          { ...fenceOf(payload.value), status: 'yielded', yield: yieldOf(payload.value) },
+          { ...fenceOf(payload.value), status: 'yielded', yield: yieldOf(payload.value, this.#now()) },
           line,
         );
         return;
@@ -270,7 +270,7 @@ function spanOf(durationMs: number, now: number) {
   return { started_at: now - durationMs, ended_at: now };
 }
 
-function yieldOf({ stepId, yieldInfo }: StepYielded): Readonly<Record<string, unknown>> {
+function yieldOf({ stepId, yieldInfo }: StepYielded, now: number): Readonly<Record<string, unknown>> {
   if (yieldInfo.case === 'sleep') {
     const { until } = yieldInfo.value;
     return { type: 'sleep', step_id: stepId, until: until === undefined ? 0 : timestampDate(until).getTime() };
@@ -283,7 +283,7 @@ function yieldOf({ stepId, yieldInfo }: StepYielded): Readonly<Record<string, un
     event_filter: {
       event: eventName,
       match: matchExpression,
-      ...(timeout && { timeout: Math.max(1, timestampDate(timeout).getTime() - Date.now()) }),
+      ...(timeout && { timeout: Math.max(1, timestampDate(timeout).getTime() - now) }),
     },
   };
 }
