@@ -13,6 +13,7 @@ import {
   ValidationError,
 } from '@ironflow/core';
 import type { LocalEngine } from '@ironflow/core/wire';
+import { systemTurns } from '../turns.ts';
 import { type Answered, NoAnswerError, type Sent, send } from './send.ts';
 
 export interface HttpCallOptions {
@@ -50,7 +51,7 @@ export class HttpCaller {
       } catch (error) {
         const pause = RETRY_PAUSES_MS[tries];
         if (!call.safe || pause === undefined || !isPassing(error)) throw error;
-        await new Promise((resolve) => setTimeout(resolve, pause));
+        await new Promise<void>((resolve) => systemTurns.after(pause, resolve));
       }
     }
   }

@@ -12,6 +12,7 @@ import {
   ValidationError,
 } from '@ironflow/core';
 import { serverUrlFrom, variable } from '../environment.ts';
+import { systemTurns } from '../turns.ts';
 import { HttpCaller } from './http-call.ts';
 import type {
   AuditPage,
@@ -226,9 +227,9 @@ export class IronflowClient {
    * @throws {RunNotFoundError}
    */
   async waitForRun(runId: string, options: { readonly timeout?: number | undefined } = {}): Promise<Run> {
-    const endAt = performance.now() + (options.timeout ?? SYNC_TIMEOUT_MS);
+    const endAt = systemTurns.elapsed() + (options.timeout ?? SYNC_TIMEOUT_MS);
     for (;;) {
-      const leftMs = Math.ceil(Math.max(0, Math.min(endAt - performance.now(), 50_000)));
+      const leftMs = Math.ceil(Math.max(0, Math.min(endAt - systemTurns.elapsed(), 50_000)));
       const path = `${runPath(runId)}/result?timeout_ms=${leftMs}`;
       const run = (await this.#http.call({
         method: 'GET',
@@ -236,7 +237,7 @@ export class IronflowClient {
         safe: true,
         timeoutMs: leftMs + 10_000,
       })) as unknown as Run;
-      if (run.endedAt !== undefined || performance.now() >= endAt) return run;
+      if (run.endedAt !== undefined || systemTurns.elapsed() >= endAt) return run;
     }
   }
 

@@ -2,6 +2,7 @@
 // call; in browsers and at the edge with fetch. Nothing is imported for it, so that a bundler for those finds nothing.
 
 import type { Agent, AgentOptions, ClientRequest, ClientRequestArgs, IncomingMessage } from 'node:http';
+import { systemTurns } from '../turns.ts';
 
 export interface Sent {
   readonly method: 'GET' | 'POST';
@@ -86,20 +87,20 @@ function sendByNode({ request, agent }: Pool, url: URL, sent: Sent): Promise<Ans
       response.on('data', (chunk: string) => (text += chunk));
       response.on('error', fail);
       response.on('end', () => {
-        clearTimeout(timer);
+        cancel();
         if (response.complete) resolve({ status: response.statusCode ?? 0, text });
         else fail(new Error('the answer broke off'));
       });
     });
-    const timer = setTimeout(() => {
+    const cancel = systemTurns.after(timeoutMs, () => {
       fail(new NoAnswerError());
       asked.destroy();
-    }, timeoutMs);
+    });
     asked.on('error', fail);
     asked.end(body);
 
     function fail(error: Error): void {
-      clearTimeout(timer);
+      cancel();
       reject(error);
     }
   });

@@ -47,11 +47,11 @@ import {
   stepKindOfWait,
   type WaitRequest,
 } from '@ironflow/core/wire';
+import type { Turns } from '../turns.ts';
 import { Compensations } from './compensations.ts';
 import { failureFrom, stepErrorFrom } from './failure.ts';
 import { History, type Turn } from './history.ts';
 import { payloadFrom } from './payload.ts';
-import type { Turns } from './ports.ts';
 
 export type Outcome =
   | { readonly status: 'completed' }

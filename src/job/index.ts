@@ -8,10 +8,11 @@ import {
   type Redactor,
 } from '@ironflow/core';
 import { type Assignment, type Continuation, payloadValue } from '@ironflow/core/wire';
-import { Execution, type Journal, type Outcome, type Turns } from '../execution/index.ts';
+import { Execution, type Journal, type Outcome } from '../execution/index.ts';
 import type { FunctionContext, IronflowFunction } from '../function/index.ts';
 import type { Logger } from '../logger.ts';
 import { createStepClient } from '../step/index.ts';
+import type { Turns } from '../turns.ts';
 import { eventReader, startingData } from './event-data.ts';
 import { createSecretsClient } from './secrets.ts';
 

@@ -17,10 +17,10 @@ import {
   isIronflowError,
 } from '@ironflow/core';
 import { variable } from '../environment.ts';
-import { systemTurns } from '../execution/index.ts';
 import { functionsById, type IronflowFunction } from '../function/index.ts';
 import { createJob } from '../job/index.ts';
 import { type Logger, loggerFrom } from '../logger.ts';
+import { systemTurns } from '../turns.ts';
 import {
   fromFetch,
   fromNode,
@@ -142,7 +142,7 @@ class Endpoint {
     const journal: PushJournal =
       checkpoint === undefined
         ? new ResponseJournal(this.#serverUrl ?? variable('IRONFLOW_SERVER_URL'), this.#headers())
-        : new CheckpointJournal(this.#queueTo(checkpoint));
+        : new CheckpointJournal(this.#queueTo(checkpoint), systemTurns);
     const job = createJob({
       fn,
       assignment,

@@ -11,6 +11,7 @@ import {
 } from '@ironflow/core/wire';
 import { contractStep, PUBLISH_PATH, publishRequestOf, yieldOf } from '../execution/contract-form.ts';
 import type { Journal } from '../execution/index.ts';
+import type { Turns } from '../turns.ts';
 import type { CheckpointQueue } from './checkpoint-queue.ts';
 
 const accepted: ReportAnswer = { status: 'accepted', ended: false, retries: [], resolutions: [] };
@@ -79,9 +80,11 @@ const CHECKPOINT_PAUSE_MS = 100;
 export class CheckpointJournal implements PushJournal {
   response: string | undefined;
   readonly #queue: CheckpointQueue;
+  readonly #turns: Turns;
 
-  constructor(queue: CheckpointQueue) {
+  constructor(queue: CheckpointQueue, turns: Turns) {
     this.#queue = queue;
+    this.#turns = turns;
   }
 
   async report(report: Report): Promise<ReportAnswer> {
@@ -97,7 +100,7 @@ export class CheckpointJournal implements PushJournal {
       } catch (error) {
         const passing = error instanceof IronflowError && error.retryable;
         if (!passing || tries === CHECKPOINT_TRIES) throw error;
-        await new Promise((resolve) => setTimeout(resolve, CHECKPOINT_PAUSE_MS * 2 ** (tries - 1)));
+        await new Promise<void>((resolve) => this.#turns.after(CHECKPOINT_PAUSE_MS * 2 ** (tries - 1), resolve));
       }
     }
   }

@@ -1,7 +1,7 @@
 import { capabilities, type LocalEngine, type WorkerLine } from '@ironflow/core/wire';
-import type { Turns } from '../execution/index.ts';
 import { codeHashOf, type IronflowFunction, registrationOf } from '../function/index.ts';
 import type { Logger } from '../logger.ts';
+import type { Turns } from '../turns.ts';
 import { version } from '../version.ts';
 import type { JobPool } from './job-pool.ts';
 import type { LeaseWatch } from './lease-watch.ts';

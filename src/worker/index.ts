@@ -6,10 +6,10 @@
 import { type EventDefinitionRegistry, IronflowError, limits, ValidationError } from '@ironflow/core';
 import type { LocalEngine } from '@ironflow/core/wire';
 import { serverUrlFrom, variable } from '../environment.ts';
-import { systemTurns } from '../execution/index.ts';
 import { functionsById, type IronflowFunction } from '../function/index.ts';
 import { type Logger, loggerFrom } from '../logger.ts';
 import { randomText } from '../random.ts';
+import { systemTurns } from '../turns.ts';
 import { JobPool } from './job-pool.ts';
 import { LeaseWatch } from './lease-watch.ts';
 import type { Transport } from './transport.ts';

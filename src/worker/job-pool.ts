@@ -5,10 +5,11 @@
 
 import type { EventDefinitionRegistry } from '@ironflow/core';
 import { type Assignment, isContinuation, type JobOffer, type Resolution } from '@ironflow/core/wire';
-import type { Journal, Outcome, Turns } from '../execution/index.ts';
+import type { Journal, Outcome } from '../execution/index.ts';
 import type { IronflowFunction } from '../function/index.ts';
 import { createJob, type Job } from '../job/index.ts';
 import type { Logger } from '../logger.ts';
+import type { Turns } from '../turns.ts';
 import type { WarmExecutions } from './warm-executions.ts';
 
 export interface JobPoolOptions {

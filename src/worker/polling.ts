@@ -16,10 +16,10 @@ import {
   resolutionFromJson,
   workerHelloToJson,
 } from '@ironflow/core/wire';
-import { pause, type Turns } from '../execution/index.ts';
 import type { IronflowFunction } from '../function/index.ts';
 import type { Logger } from '../logger.ts';
 import { jitter } from '../random.ts';
+import { pause, type Turns } from '../turns.ts';
 import { ContractJournal } from './contract-journal.ts';
 import { errorFrom, Http, type HttpAnswer } from './http.ts';
 import type { JobPool } from './job-pool.ts';

@@ -5,9 +5,9 @@
 
 import { IronflowError, limits } from '@ironflow/core';
 import { answerFromJson, type Report, type ReportAnswer, reportToJson } from '@ironflow/core/wire';
-import { pause, type Turns } from '../execution/index.ts';
 import type { Logger } from '../logger.ts';
 import { jitter } from '../random.ts';
+import { pause, type Turns } from '../turns.ts';
 import { errorFrom, type Http } from './http.ts';
 
 export interface ReportQueueOptions {

@@ -2,8 +2,8 @@
 //   H1. Bounded in number, in characters of payload and in time; the one that was suspended first is let go of first.
 //   H2. Letting go costs a replay and nothing else: the engine sends the whole assignment to whoever asks for it.
 
-import type { Turns } from '../execution/index.ts';
 import type { Job } from '../job/index.ts';
+import type { Turns } from '../turns.ts';
 
 export interface WarmExecutionsConfig {
   /** How many are kept. Default 1,000. */

@@ -1,6 +1,6 @@
 import { type Assignment, assignmentFromJson } from '@ironflow/core/wire';
-import { pause, type Turns } from '../execution/index.ts';
 import { jitter } from '../random.ts';
+import { pause, type Turns } from '../turns.ts';
 import { errorFrom, type Http } from './http.ts';
 import type { JobPool } from './job-pool.ts';
 

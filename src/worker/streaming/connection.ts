@@ -6,6 +6,7 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2';
 import { ConnectionError, IronflowError } from '@ironflow/core';
 import { EnvelopeReader, enveloped, type Registered, readRegistered } from '@ironflow/core/frames';
+import type { Turns } from '../../turns.ts';
 import { errorFrom } from '../http.ts';
 
 export interface ConnectionOptions {
@@ -13,6 +14,7 @@ export interface ConnectionOptions {
   readonly headers: Readonly<Record<string, string>>;
   /** The first message. */
   readonly register: Uint8Array;
+  readonly turns: Turns;
   readonly registered: (registered: Registered) => void;
   readonly received: (message: Uint8Array) => void;
 }
@@ -42,7 +44,7 @@ export class Connection {
   readonly #session: ClientHttp2Session;
   readonly #stream: ClientHttp2Stream;
   readonly #envelopes = new EnvelopeReader();
-  readonly #late: NodeJS.Timeout;
+  readonly #cancelLate: () => void;
   #registered = false;
 
   constructor(options: ConnectionOptions) {
@@ -68,9 +70,8 @@ export class Connection {
     this.#stream.on('error', (error) => this.#fail(unreachable(url.origin, error)));
     this.#stream.on('close', () => this.#fail(unreachable(url.origin, 'the engine ended the stream')));
     this.#stream.write(enveloped(options.register));
-    this.#late = setTimeout(
-      () => this.#fail(unreachable(url.origin, `it did not register the worker within ${REGISTER_MS} ms`)),
-      REGISTER_MS,
+    this.#cancelLate = options.turns.after(REGISTER_MS, () =>
+      this.#fail(unreachable(url.origin, `it did not register the worker within ${REGISTER_MS} ms`)),
     );
   }
 
@@ -86,20 +87,20 @@ export class Connection {
   /** Says the last word, and waits a moment for the engine to have heard it. */
   async leave(lastFrame: Uint8Array): Promise<void> {
     this.send(lastFrame);
-    const late = setTimeout(() => this.#end(), GOOD_BYE_MS);
+    const cancel = this.#options.turns.after(GOOD_BYE_MS, () => this.#end());
     await this.closed.catch(() => {});
-    clearTimeout(late);
+    cancel();
     this.#end();
   }
 
   #end(): void {
-    clearTimeout(this.#late);
+    this.#cancelLate();
     this.#over.resolve();
     this.#session.destroy();
   }
 
   #fail(error: IronflowError): void {
-    clearTimeout(this.#late);
+    this.#cancelLate();
     this.#over.reject(error);
     this.#session.destroy();
   }
@@ -129,7 +130,7 @@ export class Connection {
   #register(message: Uint8Array): void {
     const registered = readRegistered(message);
     if (registered === undefined) return;
-    clearTimeout(this.#late);
+    this.#cancelLate();
     this.#registered = true;
     this.#options.registered(registered);
   }

@@ -15,10 +15,10 @@ import {
   WorkerFrameWriter,
 } from '@ironflow/core/frames';
 import { jobOfferFromJson, resolutionFromJson, streamCapabilities } from '@ironflow/core/wire';
-import { pause, type Turns } from '../../execution/index.ts';
 import type { IronflowFunction } from '../../function/index.ts';
 import type { Logger } from '../../logger.ts';
 import { jitter } from '../../random.ts';
+import { pause, type Turns } from '../../turns.ts';
 import { Http } from '../http.ts';
 import type { JobPool, JobSource } from '../job-pool.ts';
 import type { LeaseMark, LeaseWatch } from '../lease-watch.ts';
@@ -175,6 +175,7 @@ class Link {
       serverUrl: options.serverUrl,
       headers,
       register,
+      turns: options.turns,
       registered: (registered) => this.#registered(registered),
       received: (message) => this.#take(message),
     });

@@ -9,6 +9,7 @@ import { certificate, key } from '../../../engine/src/test-support/certificate.t
 import { temporaryDirectory } from '../../../engine/src/test-support/index.ts';
 import { createClient } from '../../client/index.ts';
 import { createFunction } from '../../function/index.ts';
+import { systemTurns } from '../../turns.ts';
 import { createStreamingWorker } from '../../worker-streaming.ts';
 import { Connection } from './connection.ts';
 
@@ -154,7 +155,14 @@ async function serveStreams(answer: (stream: ServerHttp2Stream) => void): Promis
 }
 
 const connectTo = (serverUrl: string) =>
-  new Connection({ serverUrl, headers: {}, register: new Uint8Array(), registered: () => {}, received: () => {} });
+  new Connection({
+    serverUrl,
+    headers: {},
+    register: new Uint8Array(),
+    turns: systemTurns,
+    registered: () => {},
+    received: () => {},
+  });
 
 test.each([404, 501])('an engine that answers %i knows no streams, and the error says what to do', async (status) => {
   const serverUrl = await serveStreams((stream) => {

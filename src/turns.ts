@@ -1,4 +1,4 @@
-/** Time and turns, as an execution needs them. */
+/** Time and turns, as the SDK needs them: nothing else in it asks the platform. */
 export interface Turns {
   /** Milliseconds since 1970. */
   now(): number;
@@ -26,3 +26,17 @@ export const systemTurns: Turns & { elapsed(): number } = {
 
 /** The platform's timers overflow after 2^31 - 1 ms (25 days) and then go off at once. */
 const TIMER_MS_MAX = 2_147_483_647;
+
+/** Resolves after `ms`, or as soon as `signal` aborts. */
+export function pause(turns: Turns, ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const end = () => {
+      cancel();
+      signal.removeEventListener('abort', end);
+      resolve();
+    };
+    const cancel = turns.after(ms, end);
+    signal.addEventListener('abort', end);
+  });
+}

@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { pause } from './pause.ts';
-import { systemTurns } from './ports.ts';
+import { pause, systemTurns } from './turns.ts';
 
 const DAY = 86_400_000;
 
