@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { violations } from './check-directions.ts';
+import { platformViolations, violations } from './check-directions.ts';
 
 const rooms = { 'version.ts': [], kernel: ['type store', 'zod'], store: [], commands: ['kernel', 'store', 'node:*'] };
 
@@ -68,4 +68,27 @@ describe('import directions', () => {
     });
     expect(found).toEqual(['import each other in a circle: src/kernel/b.ts, src/kernel/c.ts']);
   });
+});
+
+describe('time, turns and chance', () => {
+  const found = (text: string, file = 'engine/src/loops/a.ts') =>
+    platformViolations(new Map([[file, text]])).map((line) => line.replace(/^.*platform: /, ''));
+
+  test.each([
+    ['Date.now()', ['Date.now']],
+    ['const now = Date.now;', ['Date.now']],
+    ['new Date()', ['new Date()']],
+    ['new Date(5)', []],
+    ['performance.now()', ['performance.now']],
+    ['Math.random() * Math.max(1, 2)', ['Math.random']],
+    ['setTimeout(f, 5); setImmediate(f);', ['setTimeout', 'setImmediate']],
+    ['socket.setTimeout(5)', []],
+    ['const id = randomUUID();', ['randomUUID']],
+    [`import { setTimeout } from 'node:timers/promises';`, ['node:timers/promises']],
+  ])('%s', (text, expected) => expect(found(text)).toEqual(expected));
+
+  test.each(['engine/src/ports/clock.ts', 'engine/src/cli/program.ts', 'src/turns.ts', 'src/worker/polling.test.ts'])(
+    '%s may ask',
+    (file) => expect(found('Date.now()', file)).toEqual([]),
+  );
 });

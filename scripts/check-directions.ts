@@ -2,12 +2,14 @@
 // Each table lists a package's rooms from the centre outward. A room may import itself and what is listed for it:
 // rooms of its package, and packages by the name it imports them with. `type` before a name: its types only.
 // Tests, and the rooms that serve only them, may import anything; no other room may import those.
+// In the same way time, turns and chance come from the files that stand for the platform: no other file asks for them.
 
 import { readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import ts from 'typescript';
 import { importsOf } from './imports.ts';
 import { root } from './packages.ts';
+import { platformUsesOf } from './platform-uses.ts';
 
 type Rooms = Readonly<Record<string, readonly string[]>>;
 
@@ -123,6 +125,9 @@ const tables: Readonly<Record<string, Rooms>> = {
   },
 };
 
+/** Rooms and files that ask the platform for time, turns and chance, so that the others can be told. */
+const asksPlatform = /^(engine\/src\/ports\/|engine\/src\/cli\/program\.ts$|src\/(turns|random)\.ts$|examples\/)/;
+
 const forTests = /\.test(-d)?\.ts$|\/crash-(child|check)\.ts$|\/(conformance|contract|test-support)\//;
 
 /** The room of a file, both relative to the package's sources: the longest path in the table that leads to it, else `.`. */
@@ -169,6 +174,15 @@ export function violations(folder: string, rooms: Rooms, files: ReadonlyMap<stri
   return [...found, ...circles(graph)];
 }
 
+/** One line for each place that asks the platform for what comes through a port. */
+export function platformViolations(files: ReadonlyMap<string, string>): string[] {
+  return [...files]
+    .filter(([file]) => !forTests.test(file) && !asksPlatform.test(file))
+    .flatMap(([file, text]) =>
+      platformUsesOf(file, text).map(({ name, line }) => `${file}:${line}: asks the platform: ${name}`),
+    );
+}
+
 /** One line for each group of files that import each other in a circle (Tarjan's strongly connected components). */
 function circles(graph: ReadonlyMap<string, readonly string[]>): string[] {
   const found: string[] = [];
@@ -202,7 +216,10 @@ function sourcesIn(folder: string): Map<string, string> {
 }
 
 if (import.meta.main) {
-  const found = Object.entries(tables).flatMap(([folder, rooms]) => violations(folder, rooms, sourcesIn(folder)));
+  const found = Object.entries(tables).flatMap(([folder, rooms]) => {
+    const files = sourcesIn(folder);
+    return [...violations(folder, rooms, files), ...platformViolations(files)];
+  });
   if (found.length > 0) {
     console.error(found.join('\n'));
     process.exitCode = 1;
