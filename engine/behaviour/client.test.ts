@@ -3,6 +3,7 @@
 import { expect, onTestFinished, test } from 'vitest';
 import { createClient, createFunction, createWorker } from '../../src/index.ts';
 import { createEngine } from '../src/main.ts';
+import { eventually } from '../src/test-support/eventually.ts';
 
 async function open(options: Parameters<typeof createEngine>[0] = {}) {
   const engine = await createEngine({ store: 'memory', ...options });
@@ -36,10 +37,17 @@ test('a worker whose registration is refused for good ends with the reason', asy
 });
 
 test('a worker has the lease of its engine, and sends heartbeats often enough for it', async () => {
-  const { url, client } = await open({ leaseMs: 900 });
+  const leaseMs = 900;
+  const { url, client } = await open({ leaseMs });
   const fn = createFunction({ id: 'slow', triggers: [{ event: 'slow' }] }, async ({ step }) =>
     step.run('wait', async ({ attempt }) => {
-      await new Promise((resolve) => setTimeout(resolve, 1_500));
+      // Until it is heard of when the lease that it began with would be over; without heartbeats, nobody lists it by then.
+      const startedAt = Date.now();
+      const [worker] = await eventually(
+        () => client.listWorkers(),
+        ([listed]) => listed === undefined || Date.parse(listed.last_heartbeat) > startedAt + leaseMs,
+      );
+      expect(worker).toBeDefined();
       return attempt;
     }),
   );
@@ -72,8 +80,10 @@ test('a worker is ready when an event starts its functions, beside its engine to
     await starting;
     await expect(hasty.ready).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   }
-  const isGone = async () => (await client.listWorkers()).length === 0;
-  while (!(await isGone())) await new Promise((resolve) => setImmediate(resolve));
+  await eventually(
+    () => client.listWorkers(),
+    (workers) => workers.length === 0,
+  );
 });
 
 test('every call but /health asks for the key', async () => {

@@ -3,6 +3,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createClient, createFunction, createWorker, type IronflowClient, NonRetryableError } from '../../src/index.ts';
 import { createEngine } from '../src/main.ts';
+import { eventually } from '../src/test-support/eventually.ts';
 import { Workers } from './transports.ts';
 
 async function open(options: Parameters<typeof createEngine>[0] = {}) {
@@ -28,11 +29,11 @@ const failing = createFunction({ id: 'failing', triggers: [{ event: 'fail' }] },
 );
 
 async function all(client: IronflowClient, eventName: string, status: string, count: number): Promise<string[]> {
-  for (;;) {
-    const { runs } = await client.listRuns({ eventName, status });
-    if (runs.length === count) return runs.map(({ id }) => id);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
+  const { runs } = await eventually(
+    () => client.listRuns({ eventName, status }),
+    (page) => page.runs.length === count,
+  );
+  return runs.map(({ id }) => id);
 }
 
 describe('a listing', () => {

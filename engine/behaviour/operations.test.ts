@@ -56,8 +56,7 @@ async function open(options: StoreOptions): Promise<Open> {
   const worker = createWorker({ functions, engine, logger: false });
   const working = worker.start();
   const client = createClient({ engine });
-  while ((await client.listFunctions()).length < functions.length)
-    await new Promise((resolve) => setImmediate(resolve));
+  await worker.ready;
   return {
     engine,
     client,

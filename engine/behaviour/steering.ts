@@ -3,6 +3,7 @@
 import { expect, test } from 'vitest';
 import type { IronflowClient, IronflowFunction, Run } from '../../src/index.ts';
 import { type FunctionHandler, NonRetryableError } from '../../src/index.ts';
+import { eventually } from '../src/test-support/eventually.ts';
 
 export interface SteeringParts {
   readonly client: () => IronflowClient;
@@ -14,12 +15,13 @@ export interface SteeringParts {
 
 export function testSteering({ client, define, provide, start, finish }: SteeringParts): void {
   const inStatus = async (runId: string, ...wanted: readonly string[]): Promise<Run> => {
-    for (;;) {
-      const run = await client().getRun(runId);
-      if (wanted.includes(run.status)) return run;
-      if (run.endedAt !== undefined) throw new Error(`run ${runId} is ${run.status}: ${JSON.stringify(run.error)}`);
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
+    const isWanted = ({ status }: Run) => wanted.includes(status);
+    const run = await eventually(
+      () => client().getRun(runId),
+      (now) => isWanted(now) || now.endedAt !== undefined,
+    );
+    if (!isWanted(run)) throw new Error(`run ${runId} is ${run.status}: ${JSON.stringify(run.error)}`);
+    return run;
   };
 
   test('a paused run starts nothing, hears its event, and goes on when it is resumed', async () => {

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import type { EventDefinitionRegistry, InvokeError, IronflowClient, IronflowFunction, Run } from '../../src/index.ts';
 import { createEventDefinitionRegistry, createFunction, defineEvent, NonRetryableError } from '../../src/index.ts';
+import { eventually } from '../src/test-support/eventually.ts';
 import { testSteering } from './steering.ts';
 
 /** What workers and endpoints are configured with alike. */
@@ -51,10 +52,6 @@ export function describeBehaviour(transport: string, open: () => Promise<Behavio
       const run = await harness.client.waitForRun(runId, { timeout: 20_000 });
       if (run.endedAt === undefined) throw new Error(`run ${runId} has not ended: ${JSON.stringify(run)}`);
       return run;
-    };
-
-    const waitUntil = async (holds: () => Promise<boolean>): Promise<void> => {
-      while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 5));
     };
 
     const execute = async (fn: IronflowFunction, data?: unknown): Promise<Run> => {
@@ -724,7 +721,10 @@ export function describeBehaviour(transport: string, open: () => Promise<Behavio
       const runId = await start(fn);
       await reached.promise;
       // The registration follows the step's record: cancelled before that, there would be nothing to undo yet.
-      await waitUntil(async () => (await harness.client.getRun(runId)).status === 'waiting');
+      await eventually(
+        () => harness.client.getRun(runId),
+        ({ status }) => status === 'waiting',
+      );
       await harness.client.cancelRun(runId, 'changed my mind', { compensate: true });
       expect(await finish(runId)).toMatchObject({
         status: 'cancelled',

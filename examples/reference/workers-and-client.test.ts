@@ -203,7 +203,7 @@ test('SIGTERM drains a worker in the way that the chapter shows, and its process
     const slow = createFunction({ id: 'slow', triggers: [{ event: 'slow' }] }, async ({ step }) =>
       step.run('body', async () => {
         console.log('body');
-        await new Promise((resolve) => setTimeout(resolve, 300));
+        await new Promise((resolve) => process.once('SIGTERM', resolve));
         return 'ended';
       }));
     const worker = createWorker({ serverUrl: '${serverUrl}', functions: [slow] });

@@ -3,6 +3,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { createClient, createFunction, createWorker, NonRetryableError } from '../../../src/index.ts';
 import { createEngine } from '../main.ts';
+import { eventually } from '../test-support/eventually.ts';
 import { runs } from './runs.ts';
 
 async function open() {
@@ -54,11 +55,11 @@ async function open() {
   };
   const start = async (event: string, status: string): Promise<string> => {
     const { runIds } = await client.emit(event);
-    for (;;) {
-      const run = await client.getRun(runIds[0] ?? '');
-      if (run.status === status) return run.id;
-      await new Promise((resolve) => setTimeout(resolve, 2));
-    }
+    const run = await eventually(
+      () => client.getRun(runIds[0] ?? ''),
+      (now) => now.status === status,
+    );
+    return run.id;
   };
   return { cli, env, client, start, url, later, mend: () => (broken = false) };
 }

@@ -1,7 +1,8 @@
 // Clients of the published SDK against this engine: Connect's unary JSON and REST (contract: 1, 2, 3, 12).
 
 import { describe, expect, test } from 'vitest';
-import { ContractEngine, eventually, inTime, PublishedWorker, pullFunction, sleepYield } from './published-sdk.ts';
+import { eventually, inTime } from '../../test-support/eventually.ts';
+import { ContractEngine, PublishedWorker, pullFunction, sleepYield } from './published-sdk.ts';
 
 const later = () => new Date(Date.now() + 60_000);
 

@@ -1,7 +1,8 @@
 // Operations on runs as clients of the published SDK call them: names and bodies of the contract (3.1, 3.2, 15.1).
 
 import { describe, expect, test } from 'vitest';
-import { ContractEngine, eventually, PublishedWorker, pullFunction, sleepYield, step } from './published-sdk.ts';
+import { eventually } from '../../test-support/eventually.ts';
+import { ContractEngine, PublishedWorker, pullFunction, sleepYield, step } from './published-sdk.ts';
 
 async function failedRun() {
   const engine = await ContractEngine.open();

@@ -1,37 +1,13 @@
 // For tests: the published SDK's side of the wire, written from the contract document alone (protocol/ironflow-wire.md; the
-// numbers below are its sections). It uses HTTP and nothing of this project but `createEngine`, so what passes here would
+// numbers below are its sections). It uses HTTP and nothing that is shipped of this project but `createEngine`, so what passes here would
 // pass with an application that has never heard of us. What the SDK drops silently, this helper throws for.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { setTimeout as pause } from 'node:timers/promises';
 import { onTestFinished } from 'vitest';
 import { z } from 'zod';
 import { type CreateEngineOptions, createEngine } from '../../main.ts';
-
-/** How long a test waits for anything before it fails, in milliseconds. */
-const DEADLINE_MS = 10_000;
-
-/** Asks until the answer is what it should be. */
-export async function eventually<T>(ask: () => Promise<T> | T, holds: (value: T) => boolean): Promise<T> {
-  const deadline = Date.now() + DEADLINE_MS;
-  for (;;) {
-    const value = await ask();
-    if (holds(value)) return value;
-    if (Date.now() > deadline) throw new Error(`it never came to be; at last it was ${JSON.stringify(value)}`);
-    await pause(5);
-  }
-}
-
-/** As a test's expectation of `work`, with a name when it takes too long. */
-export async function inTime<T>(work: Promise<T>, what: string): Promise<T> {
-  const given = new AbortController();
-  const late = pause(DEADLINE_MS, undefined, { signal: given.signal }).then(
-    () => Promise.reject(new Error(`${what} did not come within ${DEADLINE_MS} ms`)),
-    () => new Promise<never>(() => {}),
-  );
-  return Promise.race([work, late]).finally(() => given.abort());
-}
+import { eventually, inTime } from '../../test-support/eventually.ts';
 
 // ── the engine, from outside ──
 

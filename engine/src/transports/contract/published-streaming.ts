@@ -12,7 +12,8 @@ import {
   WorkerService,
 } from '@ironflow/core/proto';
 import { onTestFinished } from 'vitest';
-import { type ContractEngine, eventually } from './published-sdk.ts';
+import { eventually } from '../../test-support/eventually.ts';
+import type { ContractEngine } from './published-sdk.ts';
 
 type Heard<C> = Extract<EngineMessage['payload'], { readonly case: C }>['value'];
 type Said = NonNullable<MessageInitShape<typeof WorkerMessageSchema>['payload']>;

@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { CreateEngineOptions } from '../../main.ts';
+import { eventually } from '../../test-support/eventually.ts';
 import {
   ContractEngine,
-  eventually,
   failedStep,
   invokeAsyncYield,
   invokeYield,

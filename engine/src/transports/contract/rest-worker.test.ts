@@ -4,12 +4,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { eventually, inTime } from '../../test-support/eventually.ts';
 import {
   type Assignment,
   ContractEngine,
-  eventually,
   failedStep,
-  inTime,
   invokeAsyncYield,
   invokeYield,
   memoOf,

@@ -4,7 +4,8 @@ import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { LeaseState } from '@ironflow/core/proto';
 import { describe, expect, test } from 'vitest';
-import { ContractEngine, eventually } from './published-sdk.ts';
+import { eventually } from '../../test-support/eventually.ts';
+import { ContractEngine } from './published-sdk.ts';
 import { lease, PublishedStreamingWorker, type StreamingWorkerOptions } from './published-streaming.ts';
 
 async function open(options: StreamingWorkerOptions = {}, engineOptions = {}) {
