@@ -34,6 +34,7 @@ export class WorkerProcess {
   /** The release of the functions' code that this process was started with. */
   readonly #release: number;
   #polls = 0;
+  #beats = 0;
   #engine: EngineProcess | undefined;
 
   constructor(cluster: Cluster, number: number) {
@@ -133,6 +134,7 @@ export class WorkerProcess {
         labels: {},
         version: { sdk: '', runtime: '' },
         capabilities: [...capabilities],
+        beat: this.#beats,
       }),
     );
     if (this.#pool.size === 0) this.#leases.confirmed(sentAt, leaseMs);
@@ -222,7 +224,8 @@ export class WorkerProcess {
     this.#leases.look();
     const sentAt = this.#leases.mark();
     const held = this.#pool.jobs().map(({ jobId }) => jobId);
-    const lost = await this.#call((engine) => engine.workers.heartbeat(this.#id, held, this.#polls));
+    const said = { held, poll: this.#polls, beat: ++this.#beats };
+    const lost = await this.#call((engine) => engine.workers.heartbeat(this.#id, said));
     if (lost === undefined) return;
     if (this.#cluster.options.planted.ignoresLeases !== true) {
       for (const jobId of lost) this.#pool.drop(jobId, 'its lease was lost');

@@ -8,6 +8,8 @@
 //   K3. A job that was handed over before a lapse and arrives after it is not taken.
 //   K4. Both clocks must agree to it: the time of day may be set back, and the monotonic clock stands still in a machine that sleeps.
 
+import { usableLease } from '@ironflow/core/wire';
+
 /** Time of day and monotonic time, in milliseconds. */
 export interface LeaseClock {
   now(): number;
@@ -19,9 +21,6 @@ export interface LeaseMark {
   readonly now: number;
   readonly elapsed: number;
 }
-
-/** The part of a lease in which its worker relies on it. */
-const USABLE = 2 / 3;
 
 export class LeaseWatch {
   readonly #clock: LeaseClock;
@@ -53,7 +52,7 @@ export class LeaseWatch {
   /** The engine confirmed the session in answer to a call that was sent at `sent`, and jobs it named as lost have been dropped. */
   confirmed(sent: LeaseMark, leaseMs: number): void {
     this.look();
-    const usableMs = leaseMs * USABLE;
+    const usableMs = leaseMs * usableLease;
     this.#validUntil = {
       now: Math.max(this.#validUntil.now, sent.now + usableMs),
       elapsed: Math.max(this.#validUntil.elapsed, sent.elapsed + usableMs),
@@ -66,7 +65,7 @@ export class LeaseWatch {
   /** Whether a lease that was given at the mark or later is known to stand still. */
   wouldStand(since: LeaseMark, leaseMs: number): boolean {
     const { now, elapsed } = this.mark();
-    return Math.max(now - since.now, elapsed - since.elapsed) < leaseMs * USABLE;
+    return Math.max(now - since.now, elapsed - since.elapsed) < leaseMs * usableLease;
   }
 
   /** Undefined while bodies may start; otherwise a promise to wait for before looking again. */

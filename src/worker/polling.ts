@@ -66,6 +66,7 @@ export class PollingTransport implements Transport {
   #failures = 0;
   #draining = false;
   #polls = 0;
+  #beats = 0;
   #pollAborted: AbortController | undefined;
   #cancelHeartbeat: (() => void) | undefined;
 
@@ -131,6 +132,7 @@ export class PollingTransport implements Transport {
     const hello = helloOf({
       ...{ workerId, functions, functionVersions, jobsMax, labels },
       capabilities: [...capabilities],
+      beat: this.#beats,
     });
     const answer = await this.#call('POST', this.#path('register'), workerHelloToJson({ ...hello, heartbeatMs }));
     if (answer.status < 200 || answer.status > 299)
@@ -273,7 +275,7 @@ export class PollingTransport implements Transport {
       .jobs()
       .map(({ jobId, startedAt }) => ({ job_id: jobId, started_at: new Date(startedAt).toISOString() }));
     // The poll under way may yet bring a job that is not among these.
-    const body = { worker_id: workerId, active_jobs: jobs.length, jobs, poll: this.#polls };
+    const body = { worker_id: workerId, active_jobs: jobs.length, jobs, poll: this.#polls, beat: ++this.#beats };
     const answer = await this.#call('POST', this.#path('heartbeat'), body);
     if (answer.status !== 200 || this.#leaseMs === undefined) return;
     const { lost } = parseObject(answer.body);

@@ -254,7 +254,15 @@ export interface WorkerHello {
   readonly version: { readonly sdk: string; readonly runtime: string };
   readonly capabilities: readonly string[];
   readonly heartbeatMs?: number | undefined;
+  /** How many heartbeats the worker has sent, where it counts them. */
+  readonly beat?: number | undefined;
 }
+
+/**
+ * The part of a lease in which its worker relies on it, counted from when it sent the heartbeat that was confirmed. The rest is for engines
+ * whose clocks differ: one that is ahead of the others ends a lease that much sooner.
+ */
+export const usableLease = 2 / 3;
 
 /**
  * What our worker and our engine can do beyond the published contract; each side names what it can, and only what both

@@ -14,6 +14,8 @@ const registerWorkerRequest = eitherCase({
   version: z.object({ sdk: z.string().nullish(), runtime: z.string().nullish() }).nullish(),
   capabilities: z.array(z.string().max(64)).max(64).nullish(),
   heartbeatIntervalMs: z.number().positive().nullish(),
+  /** Heartbeats that the worker has sent before, where it counts them. */
+  beat: z.number().int().min(0).nullish(),
 });
 
 /** Jobs a worker takes at a time when it does not say. */
@@ -32,6 +34,7 @@ export function workerHelloFromJson(input: unknown, workerId: string): WorkerHel
     version: { sdk: wire.version?.sdk ?? '', runtime: wire.version?.runtime ?? '' },
     capabilities: wire.capabilities ?? [],
     ...(wire.heartbeatIntervalMs != null && { heartbeatMs: wire.heartbeatIntervalMs }),
+    ...(wire.beat != null && { beat: wire.beat }),
   };
 }
 
@@ -46,6 +49,7 @@ export function workerHelloToJson(hello: WorkerHello): Readonly<Record<string, u
     version: hello.version,
     capabilities: hello.capabilities,
     heartbeat_interval_ms: hello.heartbeatMs,
+    beat: hello.beat,
   };
 }
 
@@ -54,6 +58,8 @@ export const heartbeatRequest = eitherCase({
   jobs: z.array(z.object({ job_id: z.string() })).nullish(),
   /** Polls before this number are over for the worker: what they carried it holds, or will never hold. */
   poll: z.number().int().nullish(),
+  /** The number of this heartbeat, from 1: one that comes after a later one is known for old. */
+  beat: z.number().int().min(1).nullish(),
 });
 
 export const acknowledgeRequest = eitherCase({

@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { createFunction, registrationOf } from '../../../src/function/index.ts';
 import { type Logger, silentLogger } from '../ports/logger.ts';
 import { MemoryStore } from '../store/memory/index.ts';
-import { engines, sessions } from '../store/tables.ts';
+import { engines, runs, sessions } from '../store/tables.ts';
 import { env, openTestEngine, type TestEngine, VirtualClock } from '../test-support/index.ts';
 
 /** A shared store of which notifications can be kept from arriving. */
@@ -186,10 +186,56 @@ test('a worker whose connection broke and that is heard of at another engine kee
   broken.abort();
   await poll;
   await clock.advance(1_000);
-  await member(members, 1).engine.workers.heartbeat('mover', [], 1);
+  await member(members, 1).engine.workers.heartbeat('mover', { held: [], poll: 1 });
   await clock.advance(20_000);
   const [session] = await store.get(sessions, [['mover']]);
   expect(session?.row.expired).toBe(false);
+});
+
+test('a heartbeat that an engine answers after a later one ends no lease', async () => {
+  const { store, clock, members } = await openCluster(2);
+  const [frozen, other] = [member(members, 0), member(members, 1)];
+  await frozen.engine.registerFunction(
+    env,
+    parseFunctionRegistration(registrationOf(simple, { mode: 'pull', codeHash: 'a' })),
+  );
+  await frozen.engine.workers.register(env, {
+    workerId: 'mover',
+    hostname: 'test',
+    functionIds: ['simple'],
+    functionVersions: { simple: 1 },
+    jobsMax: 1,
+    labels: {},
+    version: { sdk: '', runtime: '' },
+    capabilities: [...capabilities],
+    beat: 0,
+  });
+  // Its first heartbeat is sent now, and is heard by an engine that was frozen at the end of this test.
+  const late = { held: [], poll: 1, beat: 1 };
+  const { runIds } = await other.emit('go');
+  const runId = runIds[0] ?? '';
+  const polled = other.engine.workers.poll(
+    'mover',
+    { available: 1, draining: false, number: 1 },
+    new AbortController().signal,
+  );
+  await clock.settle();
+  const jobIds = (await polled)?.jobs.map(({ jobId }) => jobId) ?? [];
+  expect(jobIds).toHaveLength(1);
+  for (let beat = 2; beat <= 4; beat++) {
+    await clock.advance(10_000);
+    expect(await other.engine.workers.heartbeat('mover', { held: jobIds, poll: 2, beat })).toEqual([]);
+  }
+  const leased = async () => (await store.get(runs, [[runId]]))[0]?.row;
+  const before = await leased();
+  expect(await frozen.engine.workers.heartbeat('mover', late)).toEqual([]);
+  await clock.settle();
+  expect(await leased()).toEqual(before);
+  expect(before).toMatchObject({ status: 'running', leaseSession: 'mover' });
+  // One that is the latest does, where the worker does not hold the job.
+  expect(await other.engine.workers.heartbeat('mover', { held: [], poll: 3, beat: 5 })).toEqual([]);
+  expect((await leased())?.fence).toBe(before?.fence);
+  expect((await leased())?.status).not.toBe('running');
 });
 
 test('the last engine takes up what one that left had queued, though no news of it came', async () => {

@@ -6,15 +6,15 @@ import { runs } from '../store/tables.ts';
 import { beginDecisions } from './decide-step.ts';
 import type { CommandPorts } from './ports.ts';
 import { recordLostLease } from './run-attempts.ts';
-import { isSessionAlive } from './sessions.ts';
+import { isOutdated, isSessionAlive, type Word } from './sessions.ts';
 
 export type LeaseEnd =
   /** The holder is silent: nobody knows how far it came. Refused while its session is alive. */
   | { readonly reason: 'expired' }
   /** The holder never took it up, or gave it back untouched. */
   | { readonly reason: 'returned' }
-  /** The execution used up the function's timeout. */
-  | { readonly reason: 'lost' }
+  /** The holder said that it holds something else. Refused when it has been heard of since. */
+  | { readonly reason: 'lost'; readonly word: Word }
   /** The holder took it up, holds it no more, and said nothing. */
   | { readonly reason: 'vanished' };
 
@@ -32,6 +32,7 @@ export async function releaseLease(
   const run = await tx.get(runs, [runId]);
   if (run === null || run.status !== 'running' || run.leaseSession !== sessionId || run.fence !== fence) return;
   if (end.reason === 'expired' && (await isSessionAlive(tx, sessionId))) return;
+  if (end.reason === 'lost' && (await isOutdated(tx, sessionId, end.word))) return;
   if (end.reason !== 'returned') recordLostLease(tx, run);
   const idleLeases = end.reason === 'vanished' ? run.idleLeases + 1 : run.idleLeases;
   const left = end.reason === 'returned' ? run : await beginDecisions(tx, run);

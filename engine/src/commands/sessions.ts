@@ -7,6 +7,7 @@
 //   S1. A run is leased only to a session that is alive, and the commit checks the session's row.
 //   S2. Leases are released only after the session is marked expired, and it stays due until none is left. So no lease is
 //       given after the last look, and a crash in between leaves the rest to the next try.
+//   S3. A word of a worker that was overtaken by a later one (an engine was frozen with it) neither renews nor ends a lease.
 
 import { encodeJson, type JsonText } from '@ironflow/core';
 import type { WorkerHello } from '@ironflow/core/wire';
@@ -48,6 +49,7 @@ export async function registerSession(
     heartbeatAt: tx.now,
     expiresAt: tx.now + leaseMs,
     expired: false,
+    beat: hello.beat ?? null,
   };
   if (known === null) tx.insert(sessions, row);
   else tx.update(sessions, row);
@@ -55,14 +57,40 @@ export async function registerSession(
   return row;
 }
 
-/** Renews all leases of a session. False when no such session is registered. */
-export async function heartbeat(tx: Transaction, sessionId: string, ports: CommandPorts): Promise<boolean> {
+/** Which word of a worker this is, where that is known: the number of its heartbeat, or the registration that it came under. */
+export interface Word {
+  readonly beat?: number | undefined;
+  readonly registeredAt?: number | undefined;
+}
+
+/** Renews all leases of a session. */
+export async function heartbeat(
+  tx: Transaction,
+  sessionId: string,
+  word: Word,
+  ports: CommandPorts,
+): Promise<'renewed' | 'overtaken' | 'unknown'> {
   const session = await tx.get(sessions, [sessionId]);
-  if (session === null) return false;
+  if (session === null) return 'unknown';
+  if (word.beat === session.beat && session.beat !== null) return 'overtaken'; // it was delivered twice
+  if (isOvertaken(session, word)) return 'overtaken';
   const expiresAt = tx.now + session.leaseMs;
-  tx.update(sessions, { ...session, heartbeatAt: tx.now, expiresAt, expired: false });
+  const beat = word.beat ?? session.beat;
+  tx.update(sessions, { ...session, heartbeatAt: tx.now, expiresAt, expired: false, beat });
   tx.afterCommit(() => ports.outside.sessionExpiresAt(sessionId, expiresAt));
-  return true;
+  return 'renewed';
+}
+
+/** Whether a session is gone, or its worker has been heard with a later word. */
+export async function isOutdated(tx: Transaction, sessionId: string, word: Word): Promise<boolean> {
+  const session = await tx.get(sessions, [sessionId]);
+  return session === null || isOvertaken(session, word);
+}
+
+/** Whether the worker has been heard with a later word (S3). */
+function isOvertaken({ beat, registeredAt }: SessionRow, word: Word): boolean {
+  if (word.registeredAt !== undefined && word.registeredAt !== registeredAt) return true;
+  return word.beat !== undefined && beat !== null && word.beat < beat;
 }
 
 /**

@@ -3,11 +3,25 @@
 //   N2. A connection that breaks ends the leases sooner: the worker has `reconnectMs` to come back. The fence makes that safe.
 //   N3. After a restart of the engine, sessions get time to report before they are judged by their silence.
 
-import { type Capability, capabilities, type JobHandlers, type JobOffer, type WorkerHello } from '@ironflow/core/wire';
+import {
+  type Capability,
+  capabilities,
+  type JobHandlers,
+  type JobOffer,
+  usableLease,
+  type WorkerHello,
+} from '@ironflow/core/wire';
 import type { CommandPorts } from '../commands/ports.ts';
 import { type LeaseEnd, releaseLease } from '../commands/release-lease.ts';
 import { type Reader, resolutionsSince } from '../commands/resolutions.ts';
-import { endSession, extendSession, heartbeat, registerSession, shortenSession } from '../commands/sessions.ts';
+import {
+  endSession,
+  extendSession,
+  heartbeat,
+  registerSession,
+  shortenSession,
+  type Word,
+} from '../commands/sessions.ts';
 import { jobVanished } from '../commands/vanished-job.ts';
 import type { GroupCommit } from '../group-commit/index.ts';
 import { jobIdOf, parseJobId } from '../kernel/run.ts';
@@ -44,8 +58,8 @@ export interface SessionsOptions {
 
 /** How long sessions get to report after a restart of the engine, in milliseconds. */
 const RESTART_GRACE_MS = 10_000;
-/** A job leased this long ago that is not in its worker's heartbeat never reached it or got lost there, in milliseconds. */
-const UNHELD_AFTER_MS = 10_000;
+/** A job leased this long ago that is not in the heartbeat of a published worker never reached it or got lost there, in milliseconds. */
+const CONTRACT_UNHELD_AFTER_MS = 10_000;
 /** How many sessions that said good-bye are remembered until their end is logged, which is soon. */
 const LEFT_MAX = 1_000;
 const LOST = 'The lease of this job has ended.';
@@ -59,6 +73,7 @@ export interface ConnectedSession {
   /** Whether the worker speaks all of our extensions. */
   readonly conversational: boolean;
   readonly leaseMs: number;
+  readonly registeredAt: number;
   /** When its leases were last renewed in the store. */
   renewedAt: number;
   graceTimer: Timer | undefined;
@@ -197,7 +212,7 @@ export class Sessions {
     if (connected !== undefined) return isPolling(connected) ? connected : undefined;
     const [found] = await this.#options.store.get(sessions, [[sessionId]]);
     if (found === null || found === undefined || found.row.transport !== 'polling') return undefined;
-    if (found.row.expired && !(await this.renew(sessionId))) return undefined;
+    if (found.row.expired && (await this.renew(sessionId)) === 'unknown') return undefined;
     return this.#connectPolling(found.row);
   }
 
@@ -212,19 +227,21 @@ export class Sessions {
     // A session that was given up comes back: first it is alive again in the store, then it is given jobs.
     const isAttached = dispatcher.channel(connected.id) === connected.channel;
     const isDue = !isAttached || clock.now() - connected.renewedAt >= connected.leaseMs / 3;
-    if (isDue && !(await this.renew(connected.id))) return false;
+    if (isDue && (await this.renew(connected.id)) === 'unknown') return false;
     if (!isAttached && this.#connected.get(connected.id) === connected) dispatcher.attach(connected.channel);
     return true;
   }
 
-  /** Renews the leases of a session. False when it is not registered. */
-  async renew(sessionId: string): Promise<boolean> {
+  /** Renews the leases of a session, unless its worker has been heard with a later word. */
+  async renew(sessionId: string, word: Word = {}): Promise<'renewed' | 'overtaken' | 'unknown'> {
     const { commit, commands, clock } = this.#options;
     const connected = this.#connected.get(sessionId);
     if (connected !== undefined) connected.renewedAt = clock.now();
-    const renewed = await commit.run('heartbeat', `session ${sessionId}`, (tx) => heartbeat(tx, sessionId, commands));
-    if (!renewed) this.movedElsewhere(sessionId);
-    return renewed;
+    const heard = await commit.run('heartbeat', `session ${sessionId}`, (tx) =>
+      heartbeat(tx, sessionId, word, commands),
+    );
+    if (heard === 'unknown') this.movedElsewhere(sessionId);
+    return heard;
   }
 
   /** Whether a session that has come to its end said good-bye before. */
@@ -264,8 +281,14 @@ export class Sessions {
    * Compares what a worker says it holds with what is leased to it. What it does not hold, and would if it had arrived, goes
    * to others; returned are the jobs that it holds in vain.
    * @param mark - How far the worker had come when it said so (`WorkerChannel.isTold`).
+   * @param word - Which of its words that was. The session has been renewed by it.
    */
-  async reconcile(sessionId: string, held: ReadonlySet<string>, mark: number | undefined): Promise<string[]> {
+  async reconcile(
+    sessionId: string,
+    held: ReadonlySet<string>,
+    mark: number | undefined,
+    word: Word,
+  ): Promise<string[]> {
     const { clock, commit, commands } = this.#options;
     const connected = this.#connected.get(sessionId);
     const channel = connected?.channel;
@@ -273,7 +296,9 @@ export class Sessions {
     const leased = new Map((await this.#leased(sessionId)).map((row) => [jobIdOf(row.id, row.fence), row]));
     // A lease that was read as this engine took the session up may have ended in between.
     for (const jobId of counted) if (!leased.has(jobId)) channel?.ended(jobId);
-    const before = clock.now() - UNHELD_AFTER_MS;
+    // Were this word very late, and none had come since, the worker would not rely on its leases any more.
+    const unheldAfterMs = connected?.conversational ? connected.leaseMs * usableLease : CONTRACT_UNHELD_AFTER_MS;
+    const before = clock.now() - unheldAfterMs;
     const unheld = [...leased].filter(([jobId, { leasedAt }]) => {
       return !held.has(jobId) && (leasedAt ?? 0) < before && channel?.isTold(jobId, mark) !== false;
     });
@@ -282,10 +307,16 @@ export class Sessions {
       unheld.map(([jobId, { id: runId, fence }]) =>
         isSilent
           ? commit.run('jobVanished', runId, (tx) => jobVanished(tx, { runId, sessionId, fence }, commands))
-          : this.releaseJob(jobId, sessionId, { reason: 'lost' }),
+          : this.releaseJob(jobId, sessionId, { reason: 'lost', word }),
       ),
     );
     return [...held].filter((jobId) => !leased.has(jobId));
+  }
+
+  /** Which of these jobs are not leased to a session. */
+  async lostOf(sessionId: string, jobIds: readonly string[]): Promise<string[]> {
+    const leased = new Set((await this.#leased(sessionId)).map(({ id, fence }) => jobIdOf(id, fence)));
+    return jobIds.filter((jobId) => !leased.has(jobId));
   }
 
   /** A wait of a run was met by another engine: tells the session that holds the run, if it is connected here. */
@@ -384,7 +415,7 @@ export class Sessions {
   /** Renews a session of this process; others that took it for dead may have removed it. */
   async #renewOwn(sessionId: string): Promise<void> {
     const own = this.#own.get(sessionId);
-    if (!(await this.renew(sessionId)) && own !== undefined && !this.#closed)
+    if ((await this.renew(sessionId)) === 'unknown' && own !== undefined && !this.#closed)
       await this.#register(own.env, own.hello, own.transport);
   }
 
@@ -493,6 +524,7 @@ export class Sessions {
       channel,
       conversational: isConversational(row.transport, JSON.parse(row.capabilities) as string[]),
       leaseMs: row.leaseMs,
+      registeredAt: row.registeredAt,
       renewedAt: row.heartbeatAt,
       graceTimer: undefined,
     };

@@ -61,7 +61,7 @@ describe('a job that its worker holds no more', () => {
     await start(harness);
     await start(harness);
     expect(jobs).toHaveLength(2);
-    await harness.clock.advance(11_000);
+    await harness.clock.advance(21_000);
     await line.present([], 1); // the second is on its way
     await harness.clock.settle();
     expect(jobs.map(({ runId }) => runId)).toEqual([jobs[0]?.runId, jobs[1]?.runId, jobs[0]?.runId]);

@@ -64,7 +64,7 @@ describe('the loops', () => {
     await clock.advance(120_000);
     expect(await store.scan({ table: sessions, limit: 100 })).toEqual([]);
     expect(said).toEqual(['silent: worker is silent; its runs go to others']);
-    expect(await engine.workers.heartbeat('silent', [], 1)).toBeUndefined(); // 404: it is to register again
+    expect(await engine.workers.heartbeat('silent', { held: [], poll: 1 })).toBeUndefined(); // 404: it is to register again
     const before = store.calls;
     await clock.advance(200 * DAY);
     expect(store.calls - before).toBeLessThan(10);

@@ -80,6 +80,8 @@ export const sessions = table({
     expiresAt: nullable(integer()),
     /** Its time is over: it gets no more leases until it is heard of again. */
     expired: boolean(),
+    /** Which of its heartbeats was the latest, as its worker counts them; null where it does not. */
+    beat: nullable(integer()),
   },
   key: ['id'],
   indexes: {

@@ -35,6 +35,16 @@ export interface WorkersOptions {
   readonly isOpen: () => boolean;
 }
 
+/** What a worker says of itself now and then. */
+export interface Heartbeat {
+  /** Ids of the jobs that it holds; undefined where it does not say. */
+  readonly held: readonly string[] | undefined;
+  /** Its polls before this number were over when it spoke; undefined where it does not count them. */
+  readonly poll?: number | undefined;
+  /** Which of its heartbeats this is; undefined where it does not count them. */
+  readonly beat?: number | undefined;
+}
+
 export class Workers {
   readonly #store: Store;
   readonly #commit: GroupCommit;
@@ -95,19 +105,17 @@ export class Workers {
 
   /**
    * Renews a worker's leases. What was leased to it a while ago and is not among the jobs it says it holds goes to others.
-   * @param poll - The worker's polls before this number were over when it spoke; undefined where it does not count them.
    * @returns the jobs it holds in vain, their leases being lost; undefined when the worker is not registered.
    */
-  async heartbeat(
-    sessionId: string,
-    heldJobIds: readonly string[] | undefined,
-    poll: number | undefined,
-  ): Promise<readonly string[] | undefined> {
+  async heartbeat(sessionId: string, { held, poll, beat }: Heartbeat): Promise<readonly string[] | undefined> {
     this.#assertOpen();
     const session = await this.#sessions.polling(sessionId);
-    if (session === undefined || !(await this.#sessions.renew(sessionId))) return undefined;
+    if (session === undefined) return undefined;
+    const heard = await this.#sessions.renew(sessionId, { beat });
+    if (heard === 'unknown') return undefined;
+    if (heard === 'overtaken') return this.#sessions.lostOf(sessionId, held ?? []);
     await this.#sessions.heard(session);
-    return heldJobIds === undefined ? [] : this.#sessions.reconcile(sessionId, new Set(heldJobIds), poll);
+    return held === undefined ? [] : this.#sessions.reconcile(sessionId, new Set(held), poll, { beat });
   }
 
   /** Why the worker may not run this job; undefined when its lease stands. */
@@ -168,9 +176,10 @@ export class Workers {
       conversational,
       heard: () => this.#sessions.heard(session),
       present: async (jobIds, received) => {
-        if (!(await this.#sessions.renew(id))) return undefined;
+        const word = { registeredAt: session.registeredAt };
+        if ((await this.#sessions.renew(id, word)) !== 'renewed') return undefined;
         await this.#sessions.heard(session);
-        return this.#sessions.reconcile(id, new Set(jobIds), received);
+        return this.#sessions.reconcile(id, new Set(jobIds), received, word);
       },
       report: (job) => this.reportAs(id, job, reporter),
       returned: (jobId) => this.#sessions.releaseJob(jobId, id, { reason: 'returned' }),

@@ -5,6 +5,7 @@ import type { Table } from '../table.ts';
 import { initialSql } from './migration-0001.ts';
 import { stepsSql } from './migration-0003.ts';
 import { runOperationsSql } from './migration-0004.ts';
+import { beatsSql } from './migration-0005.ts';
 import { secretsSql } from './migration-secrets.ts';
 import { createHeadsSql, createTableSql } from './sql.ts';
 
@@ -19,6 +20,7 @@ export const migrations: readonly Migration[] = [
   { number: 2, name: 'secrets', sql: secretsSql },
   { number: 3, name: 'steps', sql: stepsSql },
   { number: 4, name: 'run operations', sql: runOperationsSql },
+  { number: 5, name: 'heartbeats', sql: beatsSql },
 ];
 
 /** One migration that makes these tables, for stores that hold others than the engine's. */

@@ -208,7 +208,8 @@ CREATE TABLE sessions (
   heartbeat_at bigint NOT NULL,
   expires_at bigint,
   expired boolean NOT NULL,
-  revision bigint NOT NULL
+  revision bigint NOT NULL,
+  beat bigint
 );
 CREATE INDEX sessions_by_env ON sessions USING btree (env, id);
 CREATE INDEX sessions_by_expiry ON sessions USING btree (expires_at, id) WHERE (expires_at IS NOT NULL);

@@ -220,7 +220,7 @@ CREATE TABLE "sessions" (
   "heartbeat_at" INTEGER NOT NULL,
   "expires_at" INTEGER,
   "expired" INTEGER NOT NULL,
-  "revision" INTEGER NOT NULL,
+  "revision" INTEGER NOT NULL, "beat" INTEGER,
   PRIMARY KEY ("id")
 ) STRICT, WITHOUT ROWID;
 

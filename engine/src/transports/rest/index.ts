@@ -159,9 +159,13 @@ async function registerWorker(request: RestRequest): Promise<Answer> {
 }
 
 async function heartbeat(request: RestRequest): Promise<Answer> {
-  const { jobs, poll } = parseInput(heartbeatRequest, await body(request), 'heartbeat');
+  const { jobs, poll, beat } = parseInput(heartbeatRequest, await body(request), 'heartbeat');
   const held = jobs?.map(({ job_id }) => job_id);
-  const lost = await request.engine.workers.heartbeat(param(request, 'workerId'), held, poll ?? undefined);
+  const lost = await request.engine.workers.heartbeat(param(request, 'workerId'), {
+    held,
+    poll: poll ?? undefined,
+    beat: beat ?? undefined,
+  });
   return lost === undefined ? restError(notRegistered(request)) : json({ lost });
 }
 
