@@ -5,6 +5,7 @@ import { ValidationError } from '../errors.ts';
 import { assertJsonDepth } from '../json.ts';
 import { limits, utf8Length } from '../limits.ts';
 import { stepNameFromId } from '../step-id.ts';
+import { answerFromJson, answerToJson } from '../wire/answer-json.ts';
 import {
   type Failure,
   type JobEnd,
@@ -15,16 +16,14 @@ import {
   type StepRecord,
   type WaitRequest,
 } from '../wire/job.ts';
+import { payloadFromText } from '../wire/parts-json.ts';
 import {
-  answerFromJson,
-  answerToJson,
   OUTPUT_OF_RUN,
-  payloadFromText,
   recordFromJson,
   recordToJson,
   reportRestFromJson,
   reportRestToJson,
-} from '../wire/job-json.ts';
+} from '../wire/report-json.ts';
 import type { ByteReader, ByteWriter } from './bytes.ts';
 
 const COMPLETED = 1;

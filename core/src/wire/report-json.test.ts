@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { limits } from '../limits.ts';
-import { reportFromJson } from './job-json.ts';
+import { reportFromJson } from './report-json.ts';
 
 const base = { job_id: 'run_1.1', execution_seq: 1, lease_token: 't', seen_wakes: 0 };
 const step = { id: 'run_1:a:0', name: 'a', status: 'completed' };
