@@ -8,7 +8,7 @@ import type { Checker } from './checker.ts';
 import { EngineProcess } from './engine-process.ts';
 import { noFaults, type PlannedFault, type StoreFaults } from './faulty-store.ts';
 import { ObservedStore } from './observed-store.ts';
-import type { PlantedBug } from './planted.ts';
+import type { PlantedBug } from './planted/index.ts';
 import type { SimProcess } from './process.ts';
 import type { Program } from './program.ts';
 import type { Random } from './random.ts';

@@ -3,7 +3,7 @@ import type { Claim, CommitResult, Scan, Store, Stored, WriteSet } from '../src/
 import type { Row } from '../src/store/table.ts';
 import { type RunRow, runs } from '../src/store/tables.ts';
 import type { Checker } from './checker.ts';
-import type { PlantedStore } from './planted.ts';
+import type { PlantedStore } from './planted/index.ts';
 
 /** Calls of the store at one instant after which engines are taken to go round in a circle. */
 const CALLS_MAX = 30_000;

@@ -9,7 +9,7 @@ import { Checker } from './checker.ts';
 import { Client } from './client.ts';
 import { Cluster, calm, env, type Faults } from './cluster.ts';
 import { Operator } from './operator.ts';
-import { noBug, type PlantedBug } from './planted.ts';
+import { noBug, type PlantedBug } from './planted/index.ts';
 import { answerOf, drawProgram, type Program, withChildren } from './program.ts';
 import { QueueChecks, RECOVERY_MS } from './queue-checks.ts';
 import { Random } from './random.ts';

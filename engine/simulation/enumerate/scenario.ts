@@ -10,7 +10,7 @@ import { Client } from '../client.ts';
 import { Cluster, calm, env } from '../cluster.ts';
 import type { PlannedFault } from '../faulty-store.ts';
 import { Operator } from '../operator.ts';
-import { noBug } from '../planted.ts';
+import { noBug } from '../planted/index.ts';
 import { type Program, withChildren } from '../program.ts';
 import { Random } from '../random.ts';
 import { checkAnswers } from '../simulate.ts';

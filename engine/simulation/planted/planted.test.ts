@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { plantedBugs } from './planted.ts';
-import { promises } from './promises.ts';
-import { simulate } from './simulate.ts';
+import { promises } from '../promises.ts';
+import { simulate } from '../simulate.ts';
+import { plantedBugs } from './index.ts';
 
 const SEEDS_MAX = 200;
 
