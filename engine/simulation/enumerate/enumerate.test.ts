@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { enumerateCrashes } from './enumerate.ts';
-import { scenarios } from './scenarios.ts';
+import { scenarios } from './scenarios/index.ts';
 
 describe('crash enumeration', () => {
   test('has at least 40 scenarios, each by a name of its own', () => {

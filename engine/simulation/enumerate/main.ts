@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import type { PlannedFault } from '../faulty-store.ts';
 import { enumerateCrashes } from './enumerate.ts';
 import { runScenario } from './scenario.ts';
-import { scenarios } from './scenarios.ts';
+import { scenarios } from './scenarios/index.ts';
 
 // Errors are made by the thousand here, and nobody reads their stacks.
 Error.stackTraceLimit = 0;
