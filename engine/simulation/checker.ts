@@ -20,9 +20,12 @@ import {
   type WaitRow,
   waits,
 } from '../src/store/tables.ts';
+import { ChildChecks } from './child-checks.ts';
 import { type Emitted, LogChecks } from './log-checks.ts';
-import { isPutOf, Mirror, versionKey } from './mirror.ts';
+import { isPutOf, Mirror } from './mirror.ts';
+import { noOperations, Operations } from './operations.ts';
 import { type Program, retentionsOf, withChildren } from './program.ts';
+import { RunChecks } from './run-checks.ts';
 import { SagaChecks } from './saga-checks.ts';
 import { hasSecret } from './secret.ts';
 import { StartChecks, type Started } from './start-checks.ts';
@@ -47,59 +50,28 @@ export interface CheckerOptions {
 /** How long a session may stay due after its expiry once the storm is over, in milliseconds. */
 const OVERDUE_MS = 60_000;
 
-/** What somebody did to runs, by the audit entries of a write set: each change that only such an operation may make needs one. */
-class Operations {
-  readonly #restarted = new Set<string>();
-  readonly #patched = new Set<string>();
-
-  constructor({ puts }: Pick<WriteSet, 'puts'>) {
-    for (const { table, row } of puts) {
-      if (table !== runAudit) continue;
-      if (row['type'] === 'run.restarted') this.#restarted.add(String(row['runId']));
-      else if (row['type'] === 'step.patched') this.#patched.add(String(row['stepId']));
-    }
-  }
-
-  restarts(runId: string): boolean {
-    return this.#restarted.has(runId);
-  }
-
-  patches(stepId: string): boolean {
-    return this.#patched.has(stepId);
-  }
-}
-
-const noOperations = new Operations({ puts: [] });
-
-/** How a run that has ended may change: a failed one is restarted; time of change alone, by a patch or a purge. */
-function mayChange(before: RunRow, row: RunRow, operations: Operations): boolean {
-  if (operations.restarts(row.id)) return before.status === 'failed' && row.restart !== before.restart;
-  return isDeepStrictEqual({ ...before, updatedAt: 0 }, { ...row, updatedAt: 0 });
-}
-
 export class Checker {
   readonly violations: Violation[] = [];
   readonly mirror = new Mirror();
   /** True time. */
   readonly now: () => number;
   readonly #log: LogChecks;
+  readonly #runs: RunChecks;
+  readonly #children: ChildChecks;
   readonly #waits: WaitChecks;
   readonly #starts: StartChecks;
   readonly sagas: SagaChecks;
   readonly #topics: TopicChecks;
   readonly #trail: TrailChecks;
   readonly #looksForSecrets: boolean;
-  /** How a run had ended when a caller was told. */
-  readonly #toldEnds = new Map<string, string>();
-  /** Children whose calls were dropped by a restart. */
-  readonly #droppedChildren = new Set<string>();
   #calmAt: number | undefined;
-  #hadRuns = false;
 
   constructor({ now, skewMs = 0, toleratedSkewMs = 0, severalEngines = false, programs }: CheckerOptions) {
     this.now = now;
     const report = (promise: string, what: string) => this.#violated(promise, what);
     this.#log = new LogChecks(this.mirror, report);
+    this.#runs = new RunChecks(this.mirror, report);
+    this.#children = new ChildChecks(this.mirror, report);
     this.#topics = new TopicChecks(this.mirror, report);
     const retentions = retentionsOf(programs);
     this.#trail = new TrailChecks({ mirror: this.mirror, report, now, skewMs, severalEngines, retentions });
@@ -122,7 +94,7 @@ export class Checker {
 
   /** Whether there ever was a run. */
   get hadRuns(): boolean {
-    return this.#hadRuns;
+    return this.#runs.hadRuns;
   }
 
   get starts(): number {
@@ -156,7 +128,7 @@ export class Checker {
       this.#runChanged(before, row);
       if (before?.fence === row.fence) this.#violated('every lease raises the fence', row.id);
     }
-    for (const row of rows) this.#checkWakeUpSource(row.id);
+    for (const row of rows) this.#runs.checkWakeUpSource(row.id);
   }
 
   #applied(writeSet: WriteSet, { positions, stamps }: CommitResult & { readonly ok: true }): void {
@@ -207,7 +179,7 @@ export class Checker {
     );
     this.#trail.committed(writeSet, before, (runId) => operations.restarts(runId));
     for (const wait of removed) this.#waitRemoved(wait);
-    for (const runId of touched) this.#checkWakeUpSource(runId);
+    for (const runId of touched) this.#runs.checkWakeUpSource(runId);
   }
 
   #before(table: Table, row: Row): Row | undefined {
@@ -230,32 +202,8 @@ export class Checker {
   }
 
   #runChanged(before: RunRow | undefined, row: RunRow, operations = noOperations): void {
-    this.#hadRuns = true;
-    if (before === undefined || isEnded(before) !== isEnded(row)) this.mirror.openRuns += isEnded(row) ? -1 : 1;
-    if (operations.restarts(row.id)) {
-      this.#toldEnds.delete(row.id);
-      this.sagas.restarted(row.id);
-    }
-    if (before !== undefined && isEnded(before) && !mayChange(before, row, operations)) {
-      this.#violated('a run that has ended never changes', `${row.id} from ${before.status} to ${row.status}`);
-    }
-    if (!this.mirror.versions.has(versionKey(row.functionId, row.functionVersion))) {
-      this.#violated('a run’s version is registered', `${row.functionId} ${row.functionVersion}`);
-    }
-    if (before !== undefined && before.functionVersion !== row.functionVersion) {
-      this.#violated('a run keeps its version', row.id);
-    }
-    if (before !== undefined && row.fence < before.fence) this.#violated('a fence only grows', row.id);
-    if (row.status !== 'running') return;
-    const isNewLease = before?.fence !== row.fence;
-    if (isNewLease && row.pause !== null) this.#violated('a paused run is given to nobody', row.id);
-    if (!isNewLease && before?.leaseSession !== row.leaseSession) {
-      this.#violated('a run has one lease at a time', row.id);
-    }
-    const session = this.mirror.sessions.get(row.leaseSession ?? '');
-    if (isNewLease && (session === undefined || session.expired)) {
-      this.#violated('a lease is given only to a session that is alive', `${row.id} to ${row.leaseSession}`);
-    }
+    if (operations.restarts(row.id)) this.sagas.restarted(row.id);
+    this.#runs.changed(before, row, operations);
   }
 
   /** A recorded step is gone: with its run, or because somebody restarted the run before it. */
@@ -267,7 +215,7 @@ export class Checker {
       if (!isEnded(run)) this.#violated('a recorded step never changes', `${stepId} is gone`);
       return;
     }
-    if (row.childRunId !== null) this.#droppedChildren.add(row.childRunId);
+    if (row.childRunId !== null) this.#children.dropped(row.childRunId);
     const kept = [...this.mirror.attemptsOf(runId), ...writeSet.puts.filter(({ table }) => table === attempts)].some(
       (one) => {
         const attempt = ('row' in one ? one.row : one) as AttemptRow;
@@ -290,7 +238,8 @@ export class Checker {
   /** A wait left. Sleeps and waits with an outcome are looked at with their step. */
   #waitRemoved(wait: WaitRow): void {
     const run = this.mirror.runs.get(wait.runId);
-    if (run?.status === 'cancelled' || run?.ending?.startsWith('{"status":"cancelled"')) this.#checkChildEnds(wait);
+    if (run?.status === 'cancelled' || run?.ending?.startsWith('{"status":"cancelled"'))
+      this.#children.leftByCancel(wait);
     if (run === undefined || isEnded(run)) return;
     // What a run waited for is dropped when it is to be undone; from there on only its compensations wait.
     if (run.ending !== null && !wait.name.startsWith('compensate:')) return;
@@ -322,13 +271,6 @@ export class Checker {
     if (wait !== undefined && (wait.kind === 'sleep' || row.status === 'timed_out')) this.#waits.fired(wait);
   }
 
-  /** A run that is cancelled takes those with it that it waits for. */
-  #checkChildEnds({ childRunId, childStays, stepId }: WaitRow): void {
-    const child = this.mirror.runs.get(childRunId ?? '');
-    if (child !== undefined && childStays !== true && !isEnded(child) && child.ending === null)
-      this.#violated('a run that is cancelled cancels those that it waits for', stepId);
-  }
-
   #attemptStored(row: AttemptRow): void {
     this.#checkFence(row.runId, row.stepId, row.fence);
   }
@@ -337,26 +279,6 @@ export class Checker {
     const run = this.mirror.runs.get(runId);
     if (fence > 0 && run?.fence !== fence) {
       this.#violated('only the holder of the lease writes', `${stepId} under ${fence}, the fence is ${run?.fence}`);
-    }
-  }
-
-  #checkWakeUpSource(runId: string): void {
-    const run = this.mirror.runs.get(runId);
-    const all = [...this.mirror.waitsOf(runId).values()];
-    if (run === undefined || isEnded(run)) {
-      if (all.length > 0) this.#violated('no wait outlives its run', `${all[0]?.stepId}`);
-      return;
-    }
-    const open = all.filter(({ resolution }) => resolution === null);
-    const awake =
-      (run.status === 'queued' && run.readyAt !== null) ||
-      (run.status === 'paused' && run.pause !== null && run.readyAt === null) ||
-      (run.status === 'running' && run.leaseSession !== null && run.deadlineAt !== null) ||
-      (run.status === 'waiting' &&
-        open.some(({ dueAt, kind }) => dueAt !== null || ['event', 'child', 'decision'].includes(kind)));
-    if (!awake) this.#violated('every run has a wake-up source', `${runId} is ${run.status}`);
-    if (open.length !== run.openWaits) {
-      this.#violated('a run counts its open waits', `${runId} has ${open.length}, counts ${run.openWaits}`);
     }
   }
 
@@ -377,11 +299,7 @@ export class Checker {
 
   /** A caller was told how a run has ended. */
   endTold(runId: string, status: string): void {
-    const run = this.mirror.runs.get(runId);
-    if (run !== undefined && run.restart !== null) return; // the answer may be from before
-    const before = this.#toldEnds.get(runId) ?? run?.status;
-    if (before !== status) this.#violated('a run reaches one terminal state', `${runId} is ${before}, and ${status}`);
-    this.#toldEnds.set(runId, status);
+    this.#runs.endTold(runId, status);
   }
 
   /** The store was called this often at one instant. */
@@ -439,13 +357,8 @@ export class Checker {
         this.#violated('nothing is overdue at the end', `session ${id}`);
       }
     }
-    this.#checkChildren(runRows, stepRows);
-    for (const [runId, status] of this.#toldEnds) {
-      const stored = mirror.runs.get(runId);
-      if (stored !== undefined && stored.status !== status) {
-        this.#violated('a run reaches one terminal state', `${runId} is ${stored.status}, and ${status}`);
-      }
-    }
+    this.#children.checkCalls(runRows, stepRows);
+    this.#runs.checkToldEnds();
   }
 
   #compare<R extends Row>(what: string, stored: readonly R[], expected: readonly R[], name: (row: R) => string): void {
@@ -458,23 +371,6 @@ export class Checker {
     }
     for (const missing of left.keys())
       this.#violated('the store holds what was committed', `${what} ${missing} is gone`);
-  }
-
-  /** A call starts its child once: two calls, or none, never lead to one run, and one call never to two. */
-  #checkChildren(runRows: readonly RunRow[], stepRows: readonly StepRow[]): void {
-    const calls = new Map<string, number>();
-    for (const { childRunId } of stepRows)
-      if (childRunId !== null) calls.set(childRunId, (calls.get(childRunId) ?? 0) + 1);
-    const parents = new Set<string>();
-    for (const { id, parentRunId, parentStepId, input, rerunOf } of runRows) {
-      if (rerunOf !== null || this.#droppedChildren.has(id)) continue;
-      if (parentRunId !== null) {
-        if (this.mirror.runs.get(parentRunId)?.restart != null) continue; // it may have called again
-        if (parents.has(`${parentStepId}`)) this.#violated('a call starts its child once', `${parentStepId}`);
-        parents.add(`${parentStepId}`);
-      } else if (input !== null && calls.get(id) !== 1) this.#violated('a call starts its child once', id);
-      if ((calls.get(id) ?? 0) > 1) this.#violated('a call starts its child once', id);
-    }
   }
 
   violated(promise: string, what: string): void {
