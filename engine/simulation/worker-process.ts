@@ -134,6 +134,7 @@ export class WorkerProcess {
         labels: {},
         version: { sdk: '', runtime: '' },
         capabilities: [...capabilities],
+        executionsKept: this.#pool.executionsKept,
         beat: this.#beats,
       }),
     );

@@ -54,6 +54,7 @@ export class InProcessTransport implements Transport {
         labels,
         version: { sdk: `node/${version}`, runtime: `node/${process.versions.node}` },
         capabilities: [...capabilities],
+        executionsKept: pool.executionsKept,
       },
       {
         // The first job may come before connectWorker has returned the line.

@@ -59,6 +59,11 @@ export class JobPool {
     return Math.max(0, this.#options.jobsMax - this.#jobs.size);
   }
 
+  /** How many suspended executions are kept, at most. */
+  get executionsKept(): number {
+    return this.#options.warm?.max ?? 0;
+  }
+
   get size(): number {
     return this.#jobs.size;
   }

@@ -132,6 +132,7 @@ export class PollingTransport implements Transport {
     const hello = helloOf({
       ...{ workerId, functions, functionVersions, jobsMax, labels },
       capabilities: [...capabilities],
+      executionsKept: this.#options.pool.executionsKept,
       beat: this.#beats,
     });
     const answer = await this.#call('POST', this.#path('register'), workerHelloToJson({ ...hello, heartbeatMs }));

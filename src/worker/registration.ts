@@ -38,6 +38,7 @@ export function helloOf(worker: {
   readonly jobsMax: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly capabilities: readonly string[];
+  readonly executionsKept: number;
   readonly beat?: number;
 }): WorkerHello {
   const { functions, ...rest } = worker;

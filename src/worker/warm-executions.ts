@@ -6,7 +6,7 @@ import type { Job } from '../job/index.ts';
 import type { Turns } from '../turns.ts';
 
 export interface WarmExecutionsConfig {
-  /** How many are kept. Default 1,000. */
+  /** How many are kept, at most. Default 1,000. */
   readonly max?: number | undefined;
   /** Payload that they hold in all, in bytes, roughly. Default 64 MiB. */
   readonly bytesMax?: number | undefined;
@@ -37,6 +37,11 @@ export class WarmExecutions {
     this.#max = max;
     this.#bytesMax = bytesMax;
     this.#keepMs = keepMs;
+  }
+
+  /** How many are kept, at most. */
+  get max(): number {
+    return this.#max;
   }
 
   get size(): number {

@@ -239,6 +239,7 @@ test('a registration is the contract’s message, with what was added', () => {
     labels: { region: 'eu', '': 'x' },
     version: { sdk: 'node/1', runtime: 'node/24' },
     capabilities: ['frames'],
+    executionsKept: 7,
   };
   const { payload } = fromBinary(WorkerMessageSchema, registerMessage(hello));
   const { jobsMax, ...rest } = hello;

@@ -31,6 +31,7 @@ export function registerMessage(hello: WorkerHello): Uint8Array {
     to.uint(2, number);
     to.end(entry);
   }
+  if (hello.executionsKept !== undefined) to.uint(18, hello.executionsKept);
   to.end(message);
   return to.take();
 }

@@ -254,6 +254,8 @@ export interface WorkerHello {
   readonly version: { readonly sdk: string; readonly runtime: string };
   readonly capabilities: readonly string[];
   readonly heartbeatMs?: number | undefined;
+  /** How many suspended executions the worker keeps in memory, at most. Undefined where it does not say. */
+  readonly executionsKept?: number | undefined;
   /** How many heartbeats the worker has sent, where it counts them. */
   readonly beat?: number | undefined;
 }

@@ -14,6 +14,8 @@ const registerWorkerRequest = eitherCase({
   version: z.object({ sdk: z.string().nullish(), runtime: z.string().nullish() }).nullish(),
   capabilities: z.array(z.string().max(64)).max(64).nullish(),
   heartbeatIntervalMs: z.number().positive().nullish(),
+  /** Suspended executions that the worker keeps in memory, at most. */
+  executionsKept: z.number().int().min(0).nullish(),
   /** Heartbeats that the worker has sent before, where it counts them. */
   beat: z.number().int().min(0).nullish(),
 });
@@ -34,6 +36,7 @@ export function workerHelloFromJson(input: unknown, workerId: string): WorkerHel
     version: { sdk: wire.version?.sdk ?? '', runtime: wire.version?.runtime ?? '' },
     capabilities: wire.capabilities ?? [],
     ...(wire.heartbeatIntervalMs != null && { heartbeatMs: wire.heartbeatIntervalMs }),
+    ...(wire.executionsKept != null && { executionsKept: wire.executionsKept }),
     ...(wire.beat != null && { beat: wire.beat }),
   };
 }
@@ -49,6 +52,7 @@ export function workerHelloToJson(hello: WorkerHello): Readonly<Record<string, u
     version: hello.version,
     capabilities: hello.capabilities,
     heartbeat_interval_ms: hello.heartbeatMs,
+    executions_kept: hello.executionsKept,
     beat: hello.beat,
   };
 }

@@ -123,9 +123,9 @@ export class Dispatcher {
     void this.#assign(reservation, run, event);
   }
 
-  /** A worker has suspended a run, and keeps the execution. */
-  kept(runId: string, kept: KeptExecution): void {
-    this.#kept.note(runId, kept);
+  /** A worker has suspended a run, and keeps the execution, as one of so many at most. */
+  kept(runId: string, kept: KeptExecution, keeps: number): void {
+    this.#kept.note(runId, kept, keeps);
   }
 
   queued({ env, functionId, version }: QueueName): void {

@@ -74,6 +74,8 @@ export interface ConnectedSession {
   readonly conversational: boolean;
   readonly leaseMs: number;
   readonly registeredAt: number;
+  /** How many executions its worker keeps in memory; undefined where it has not said so here. */
+  executionsKept: number | undefined;
   /** When its leases were last renewed in the store. */
   renewedAt: number;
   graceTimer: Timer | undefined;
@@ -146,7 +148,8 @@ export class Sessions {
   ): Promise<{ readonly leaseMs: number; readonly capabilities: readonly Capability[] }> {
     const row = await this.#register(env, hello, 'polling');
     this.#logRegistered(row, hello);
-    await this.#connectPolling(row);
+    const connected = await this.#connectPolling(row);
+    connected.executionsKept = hello.executionsKept;
     return { leaseMs: row.leaseMs, capabilities: capabilities.filter((name) => hello.capabilities.includes(name)) };
   }
 
@@ -157,7 +160,7 @@ export class Sessions {
   ): Promise<{ readonly channel: LineChannel; readonly leaseMs: number }> {
     const row = await this.#register(env, hello, 'in-process');
     const channel = this.#lineOf(row, [], { ...handlers, replaced: () => {} });
-    this.#connect(row, channel);
+    this.#connect(row, channel).executionsKept = hello.executionsKept;
     this.#options.dispatcher.attach(channel);
     return { channel, leaseMs: row.leaseMs };
   }
@@ -166,7 +169,9 @@ export class Sessions {
   async registerStreaming(env: string, hello: WorkerHello, handlers: LineHandlers): Promise<StreamingSession> {
     const row = await this.#register(env, hello, 'streaming');
     this.#logRegistered(row, hello);
-    return this.#inTurn(row.id, () => this.#connectLine(row, handlers));
+    const connected = await this.#inTurn(row.id, () => this.#connectLine(row, handlers));
+    connected.executionsKept = hello.executionsKept;
+    return connected;
   }
 
   /** A stream has ended. Its worker is gone, or will be back at once. */
@@ -525,6 +530,7 @@ export class Sessions {
       conversational: isConversational(row.transport, JSON.parse(row.capabilities) as string[]),
       leaseMs: row.leaseMs,
       registeredAt: row.registeredAt,
+      executionsKept: undefined,
       renewedAt: row.heartbeatAt,
       graceTimer: undefined,
     };

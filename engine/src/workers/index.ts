@@ -35,6 +35,9 @@ export interface WorkersOptions {
   readonly isOpen: () => boolean;
 }
 
+/** How many executions a worker is taken to keep that has not said so to this engine. */
+const executionsKeptDefault = 1_000;
+
 /** What a worker says of itself now and then. */
 export interface Heartbeat {
   /** Ids of the jobs that it holds; undefined where it does not say. */
@@ -196,8 +199,10 @@ export class Workers {
     const answer = await this.#commit.run('report', runId, (tx) =>
       report(tx, { sessionId, report: job, reporter }, this.#commands),
     );
-    if (job.kept && runId !== undefined && answer.status === 'accepted' && answer.ended)
-      this.#dispatcher.kept(runId, { sessionId, fence: job.fence, seenWakes: job.seenWakes });
+    if (job.kept && runId !== undefined && answer.status === 'accepted' && answer.ended) {
+      const keeps = this.#sessions.get(sessionId)?.executionsKept ?? executionsKeptDefault;
+      this.#dispatcher.kept(runId, { sessionId, fence: job.fence, seenWakes: job.seenWakes }, keeps);
+    }
     return answer;
   }
 

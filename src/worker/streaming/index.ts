@@ -117,12 +117,13 @@ export class StreamingTransport implements Transport {
 
   /** Opens a stream and stays until it is over. */
   async #serve(): Promise<void> {
-    const { functions, workerId, jobsMax, labels, logger, serverUrl } = this.#options;
+    const { functions, workerId, jobsMax, labels, logger, serverUrl, pool } = this.#options;
     const functionVersions = await registerFunctions(this.#http, functions, this.#stopped.signal);
     if (this.#stopped.signal.aborted) return;
     const hello = helloOf({
       ...{ workerId, functions, functionVersions, jobsMax, labels },
       capabilities: [...streamCapabilities],
+      executionsKept: pool.executionsKept,
     });
     const link = new Link(this.#options, this.#source, this.#reports, this.#headers, registerMessage(hello), () => {
       this.#failures = 0;
