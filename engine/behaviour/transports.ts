@@ -15,7 +15,8 @@ import type { WarmExecutionsConfig } from '../../src/worker/index.ts';
 import { createStreamingWorker } from '../../src/worker-streaming.ts';
 import { createEngine, type EmbeddedEngine } from '../src/main.ts';
 import { temporaryDirectory } from '../src/test-support/index.ts';
-import type { BehaviourHarness, ProvideOptions } from './suite.ts';
+import type { ProvideOptions } from './functions/parts.ts';
+import type { BehaviourHarness } from './suite.ts';
 
 interface OpenEngine {
   readonly engine: EmbeddedEngine;

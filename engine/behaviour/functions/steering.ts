@@ -1,19 +1,12 @@
 // What a client does to runs (pause, resume, retry, patch, rerun), over every transport.
 
 import { expect, test } from 'vitest';
-import type { IronflowClient, IronflowFunction, Run } from '../../src/index.ts';
-import { type FunctionHandler, NonRetryableError } from '../../src/index.ts';
-import { eventually } from '../src/test-support/eventually.ts';
+import type { Run } from '../../../src/index.ts';
+import { NonRetryableError } from '../../../src/index.ts';
+import { eventually } from '../../src/test-support/eventually.ts';
+import type { BehaviourParts } from './parts.ts';
 
-export interface SteeringParts {
-  readonly client: () => IronflowClient;
-  readonly define: (handler: FunctionHandler) => IronflowFunction;
-  readonly provide: (functions: readonly IronflowFunction[]) => Promise<void>;
-  readonly start: (fn: IronflowFunction, data?: unknown) => Promise<string>;
-  readonly finish: (runId: string) => Promise<Run>;
-}
-
-export function testSteering({ client, define, provide, start, finish }: SteeringParts): void {
+export function testSteering({ client, define, provide, start, finish }: BehaviourParts): void {
   const inStatus = async (runId: string, ...wanted: readonly string[]): Promise<Run> => {
     const isWanted = ({ status }: Run) => wanted.includes(status);
     const run = await eventually(
