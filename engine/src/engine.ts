@@ -17,7 +17,7 @@ import type { CommandPorts, Outside } from './commands/ports.ts';
 import { type PublishInput, type PublishResult, publish } from './commands/publish.ts';
 import { recordRuns } from './commands/recording.ts';
 import { type RegisterFunctionResult, registerFunction } from './commands/register-function.ts';
-import { contractPush, ironflowResponse } from './commands/report.ts';
+import { contractPush, ironflowResponse } from './commands/reporter.ts';
 import { retryOrFailRun } from './commands/retry-run.ts';
 import { SecretVault } from './commands/secret-vault.ts';
 import { declaresNone, redactorOf, removeSecret, resealSecret, secretsOf, setSecret } from './commands/secrets.ts';

@@ -5,7 +5,7 @@
 //   P3. After an accepted report the run has a wake-up source, or has ended.
 // A report that only records steps reads nothing (the run's row is in memory) and writes one row a step.
 
-import { encodeJson, type JsonText, jsonNull, type RetryPolicy } from '@ironflow/core';
+import { jsonNull, type RetryPolicy } from '@ironflow/core';
 import {
   type Failure,
   type JobEnd,
@@ -25,8 +25,11 @@ import { jobIdOf, parkRun, parseJobId, restartOf, restRun } from '../kernel/run.
 import { attempts, type RunRow, runs, steps, waits } from '../store/tables.ts';
 import { beginWait } from './begin-wait.ts';
 import { beginEnding, completeRun, failRun, finishEnding } from './end-run.ts';
+import { insertAttempt, insertStep } from './insert-records.ts';
 import type { CommandPorts } from './ports.ts';
 import { redactedReport } from './redact-report.ts';
+import { contradiction, endlessWait, IDLE_LEASES_MAX, startedBefore, unknownFailure } from './report-failures.ts';
+import type { Reporter } from './reporter.ts';
 import { resolutionsSince } from './resolutions.ts';
 import { decideRunFailure, retryOrFailRun, waitForRetry } from './retry-run.ts';
 import { declaresNone, redactorOf } from './secrets.ts';
@@ -38,28 +41,6 @@ export interface ReportInput {
   readonly report: Report;
   readonly reporter: Reporter;
 }
-
-/** What a reporter's contract allows. */
-export interface Reporter {
-  /** A failed step is retried by itself; otherwise the run is, and a failed step stays open. */
-  readonly retriesSteps: boolean;
-  /** Its function can be told that such a wait has failed; otherwise the run fails. */
-  readonly failable: (kind: WaitRequest['kind']) => boolean;
-  /** It reads the answer and goes on in place; otherwise it must come again for what it has not seen. */
-  readonly goesOn: boolean;
-}
-
-/** A worker of the published SDK. */
-export const contractWorker: Reporter = { retriesSteps: false, failable: () => false, goesOn: false };
-/** A push endpoint of the published SDK: it can be told of a failed child, and of nothing else. */
-export const contractPush: Reporter = { retriesSteps: false, failable: (kind) => kind === 'invoke', goesOn: false };
-/** Our worker, and our push endpoint while its request is open. */
-export const ironflowWorker: Reporter = { retriesSteps: true, failable: () => true, goesOn: true };
-/** The last word of our push endpoint, in its response. */
-export const ironflowResponse: Reporter = { retriesSteps: true, failable: () => true, goesOn: false };
-
-/** Leases in a row that bring nothing new before the run is failed: its function asks for the same wait again and again. */
-const IDLE_LEASES_MAX = 5;
 
 export async function report(tx: Transaction, input: ReportInput, ports: CommandPorts): Promise<ReportAnswer> {
   const { sessionId } = input;
@@ -147,7 +128,7 @@ class ReportedRun {
     if (record.hasStart === true) await this.#dropStart(record);
     if (record.attempt > 1) await this.#dropRetry(record.stepId);
     if (record.status === 'completed') {
-      this.#insertStep(record, {
+      insertStep(this.#tx, this.#before, this.#input.sessionId, record, {
         status: 'completed',
         output: record.output === undefined ? jsonNull : payloadText(record.output),
       });
@@ -156,7 +137,7 @@ class ReportedRun {
     const failure = record.error ?? unknownFailure;
     if (!this.#input.reporter.retriesSteps && record.kind === 'run') {
       // This contract retries the run, not the step: a failed step stays open, and the job's end says what follows.
-      this.#insertAttempt(record, failure);
+      insertAttempt(this.#tx, this.#before, this.#input.sessionId, record, failure);
       return;
     }
     await this.#recordFailure(record, failure);
@@ -204,10 +185,10 @@ class ReportedRun {
         ? ({ kind: 'final' } as const)
         : await this.#decide(record.retry ?? definition.retry, failure, record);
     if (decision.kind === 'final') {
-      this.#insertStep(record, { status: 'failed', error: failure });
+      insertStep(this.#tx, this.#before, this.#input.sessionId, record, { status: 'failed', error: failure });
       return;
     }
-    this.#insertAttempt(record, failure);
+    insertAttempt(this.#tx, this.#before, this.#input.sessionId, record, failure);
     tx.insert(waits, {
       ...blankWait,
       runId: run.id,
@@ -363,85 +344,4 @@ class ReportedRun {
     const key = [this.#run.id, stepId, attempt];
     if ((await this.#tx.get(attempts, key))?.outcome === 'unknown') this.#tx.delete(attempts, key);
   }
-
-  #insertStep(
-    record: StepRecord,
-    outcome:
-      | { readonly status: 'completed'; readonly output: JsonText }
-      | { readonly status: 'failed'; readonly error: Failure },
-  ): void {
-    this.#tx.insert(steps, {
-      runId: this.#run.id,
-      stepId: record.stepId,
-      name: record.name,
-      kind: record.kind,
-      status: outcome.status,
-      output: outcome.status === 'completed' ? outcome.output : null,
-      error: outcome.status === 'completed' ? null : failureText(outcome.error),
-      attempt: record.attempt,
-      wake: record.wake,
-      sequence: record.sequence,
-      resolution: null,
-      fence: this.#before.fence,
-      startedAt: record.startedAt,
-      endedAt: record.endedAt,
-      childRunId: null,
-      position: null,
-      patchedAt: null,
-      sessionId: this.#input.sessionId,
-    });
-  }
-
-  #insertAttempt(record: StepRecord, failure: Failure): void {
-    this.#tx.insert(attempts, {
-      runId: this.#run.id,
-      stepId: record.stepId,
-      number: record.attempt,
-      name: record.name,
-      fence: this.#before.fence,
-      sessionId: this.#input.sessionId,
-      outcome: 'failed',
-      error: failureText(failure),
-      startedAt: record.startedAt,
-      endedAt: record.endedAt,
-    });
-  }
-}
-
-const failureText = (failure: Failure): JsonText => encodeJson(failure, 'error of a step');
-
-const unknownFailure: Failure = {
-  code: 'ERROR',
-  message: 'The worker reported a failed step without saying why.',
-  retryable: true,
-};
-
-function contradiction(record: StepRecord, kind: StepKind): Failure {
-  return {
-    name: 'NonDeterministicError',
-    code: 'NON_DETERMINISTIC',
-    retryable: false,
-    message: `Step "${record.name}" was recorded as ${kind} and is now reported as ${record.kind}. Give each step a name of its own, and keep their order the same on every execution.`,
-    details: { stepId: record.stepId, recorded: kind, reported: record.kind },
-  };
-}
-
-function startedBefore(name: string, attempt: number): Failure {
-  return {
-    name: 'IronflowError',
-    code: 'CONFLICT',
-    retryable: false,
-    message: `Attempt ${attempt} of step "${name}", which must not run twice, was started before, and nobody knows how it ended.`,
-  };
-}
-
-function endlessWait(report: Report): Failure {
-  const steps = report.waits.map(({ stepId }) => stepId);
-  return {
-    name: 'NonDeterministicError',
-    code: 'NON_DETERMINISTIC',
-    retryable: false,
-    message: `The function asked ${IDLE_LEASES_MAX + 1} times in a row to wait for what it has been told already (${steps.join(', ') || 'nothing'}).`,
-    details: { steps },
-  };
 }

@@ -11,7 +11,8 @@ import type {
   WorkerLine,
 } from '@ironflow/core/wire';
 import type { CommandPorts } from '../commands/ports.ts';
-import { contractWorker, ironflowWorker, type Reporter, report } from '../commands/report.ts';
+import { report } from '../commands/report.ts';
+import { contractWorker, ironflowWorker, type Reporter } from '../commands/reporter.ts';
 import type { Dispatcher } from '../dispatch/index.ts';
 import type { LineHandlers } from '../dispatch/line-channel.ts';
 import type { PollAnswer } from '../dispatch/polling-channel.ts';
