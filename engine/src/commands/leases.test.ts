@@ -2,7 +2,9 @@ import { describe, expect, test } from 'vitest';
 import { createFunction } from '../../../src/function/index.ts';
 import { MemoryStore } from '../store/memory/index.ts';
 import { SqliteStore } from '../store/sqlite/index.ts';
+import { runs } from '../store/tables.ts';
 import { env, openTestEngine, type TestEngine, temporaryDirectory, VirtualClock } from '../test-support/index.ts';
+import { ironflowResponse } from './reporter.ts';
 
 const status = async ({ engine }: TestEngine, runId: string | undefined) => engine.getRun(env, runId ?? '');
 
@@ -273,5 +275,32 @@ describe('dispatch', () => {
     const third = await harness.emit('go');
     await harness.clock.advance(3_700_000);
     expect(await status(harness, third.runIds[0])).toMatchObject({ output: 'new' });
+  });
+});
+
+describe('a lease that brought something', () => {
+  test('does not count as one that asked for what it had, whatever its last word has in it', async () => {
+    const harness = await openTestEngine();
+    const fn = createFunction(
+      { id: 'f', triggers: [{ event: 'go' }], retry: { maxAttempts: 20, initialDelayMs: 10, backoffFactor: 1 } },
+      async ({ step }) =>
+        step.run('flaky', ({ attempt }) => {
+          if (attempt < 20) throw new Error('not yet');
+          return attempt;
+        }),
+    );
+    // As a push endpoint: a failed attempt goes ahead of its response, which has nothing more to say. By then the next is due.
+    await harness.worker([fn], {
+      warm: false,
+      between: async (report, send) => {
+        if (report.end?.status !== 'suspended' || report.records.length > 0) return send(report);
+        await harness.clock.advance(20);
+        const run = await harness.store.get(runs, [[report.jobId.split('.')[0] ?? '']]);
+        return harness.engine.workers.reportAs(run[0]?.row.leaseSession ?? '', report, ironflowResponse);
+      },
+    });
+    const { runIds } = await harness.emit('go');
+    for (let i = 0; i < 10; i++) await harness.clock.advance(1_000);
+    expect(await status(harness, runIds[0])).toMatchObject({ status: 'completed', output: 20 });
   });
 });

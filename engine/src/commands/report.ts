@@ -269,7 +269,7 @@ class ReportedRun {
   async #endUndoing(end: JobEnd | undefined): Promise<ReportAnswer> {
     if (end?.status === 'suspended') return this.#suspend();
     if (end === undefined && this.#input.reporter.goesOn) {
-      this.#writeIfChanged(this.#broughtNews && this.#run.idleLeases > 0 ? { ...this.#run, idleLeases: 0 } : this.#run);
+      this.#writeIfChanged(this.#run);
       return this.#answer(false);
     }
     await finishEnding(this.#tx, this.#run, this.#ports, false);
@@ -323,7 +323,9 @@ class ReportedRun {
     return { ...accepted, resolutions: [...stored, ...this.#metNow] };
   }
 
-  #writeIfChanged(run: RunRow): void {
+  /** The lease goes on. It is not an idle one if it brought something, even if its last report has nothing more to say. */
+  #writeIfChanged(reported: RunRow): void {
+    const run = this.#broughtNews && reported.idleLeases > 0 ? { ...reported, idleLeases: 0 } : reported;
     if (run !== this.#before) this.#tx.update(runs, { ...run, updatedAt: this.#tx.now });
   }
 
