@@ -13,7 +13,7 @@ import {
   VirtualClock,
   watchRejections,
 } from '../test-support/index.ts';
-import type { StepContext } from './execution.ts';
+import type { StepContext } from './body.ts';
 import { Execution } from './index.ts';
 
 const HOUR = 3_600_000;

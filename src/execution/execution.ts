@@ -15,17 +15,7 @@
 //       run is replayed, as it would be elsewhere.
 //   X7. When the engine says that the run is to be paused, what runs is finished and recorded, and nothing else is begun.
 
-import {
-  isRetryable,
-  LimitError,
-  limits,
-  NonDeterministicError,
-  NonRetryableError,
-  type Redactor,
-  type RetryPolicy,
-  StepTimeoutError,
-  ValidationError,
-} from '@ironflow/core';
+import { isRetryable, limits, NonDeterministicError, type Redactor } from '@ironflow/core';
 import {
   type Assignment,
   type Continuation,
@@ -48,34 +38,14 @@ import {
   type WaitRequest,
 } from '@ironflow/core/wire';
 import type { Turns } from '../turns.ts';
+import { type BodyCall, LazyStepContext, neverAgainAfterTimeout, type RunningBodies, timeoutError } from './body.ts';
 import { Compensations } from './compensations.ts';
 import { failureFrom, stepErrorFrom } from './failure.ts';
 import { History, type Turn } from './history.ts';
+import type { Journal, Outcome } from './journal.ts';
 import { payloadFrom } from './payload.ts';
-
-export type Outcome =
-  | { readonly status: 'completed' }
-  /** `kept`: it can be continued. */
-  | { readonly status: 'suspended'; readonly kept?: true }
-  | { readonly status: 'failed'; readonly error: Failure }
-  | { readonly status: 'dropped'; readonly reason: string };
-
-/** Where an execution sends what it has to say. The answer comes when it is durable, or refused. */
-export interface Journal {
-  report(report: Report): Promise<ReportAnswer>;
-  /** Where the engine does not store messages with their steps: publishes one, and resolves to what it said. */
-  publish?(topic: string, data: Payload, idempotencyKey: string): Promise<unknown>;
-}
-
-/** What a step's body is called with. */
-export interface StepContext {
-  /** Number of this attempt of the step, from 1. */
-  readonly attempt: number;
-  /** The same for every attempt of this step of this run, and for no other: pass it on to the outside world. */
-  readonly idempotencyKey: string;
-  /** Aborts when the step times out, the run is cancelled, or its lease is lost. */
-  readonly signal: AbortSignal;
-}
+import { lengthOf, portion, recordLength, waitLength } from './report-length.ts';
+import { contradiction, stepInCompensation, tooManySteps, unknownToContract } from './step-errors.ts';
 
 export interface ExecutionOptions {
   readonly assignment: Assignment;
@@ -89,18 +59,6 @@ export interface ExecutionOptions {
   readonly keeps?: (() => boolean) | undefined;
   /** Takes the values of secrets out of all that is recorded: what a step gives back is the same now and on replay. */
   readonly redactor?: Redactor | undefined;
-}
-
-export interface BodyCall {
-  readonly id: string;
-  readonly name: string;
-  readonly kind: 'run' | 'publish' | 'compensate';
-  readonly body: (context: StepContext) => unknown;
-  readonly timeoutMs: number | undefined;
-  /** Its own retry policy; undefined for that of the function. */
-  readonly retry?: RetryPolicy | undefined;
-  /** Its start is recorded before it begins, and it is not started again while nobody knows how that ended. */
-  readonly once?: boolean;
 }
 
 export interface MessageToPublish {
@@ -118,11 +76,6 @@ const UNREACHED_MS = 10_000;
 const HELD_UP_MS = 1_000;
 /** Pause before asking again when the engine had news that it could not tell yet, in milliseconds. */
 const ASK_AGAIN_MS = 10;
-/** Characters of payload in one report, beyond its first step. */
-const REPORT_LENGTH_MAX = 2 * 1024 * 1024;
-
-/** What a payload is taken for that came parsed, in characters: to know better it would have to be written again. */
-const PARSED_LENGTH = 256;
 
 interface Parked {
   readonly id: string;
@@ -814,38 +767,6 @@ export class Execution {
   }
 }
 
-/** Characters of the payloads that came with an assignment, as far as they came as text. */
-function lengthOf({ event, memo }: Assignment): number {
-  let length = textLength(event.data);
-  for (const { output } of memo) if (output !== undefined) length += textLength(output);
-  return length;
-}
-
-const textLength = (payload: Payload) => ('text' in payload ? payload.text.length : PARSED_LENGTH);
-
-/**
- * Takes from the front of a list as many as one report carries: at most `countMax`, and characters up to the limit. The first
- * goes however long it is, where nothing else is in the report yet.
- * @returns what was taken, and how many characters the report has with it.
- */
-function portion<T>(list: T[], countMax: number, lengthBefore: number, lengthOf: (item: T) => number): [T[], number] {
-  let length = lengthBefore;
-  let count = 0;
-  for (const item of list) {
-    const longer = length + lengthOf(item);
-    if (count === countMax || (length > 0 && longer > REPORT_LENGTH_MAX)) break;
-    length = longer;
-    count++;
-  }
-  return [list.splice(0, count), length];
-}
-
-const recordLength = ({ record: { output } }: Recorded) => (output === undefined ? 0 : payloadText(output).length);
-function waitLength(wait: WaitRequest): number {
-  if ('input' in wait) return payloadText(wait.input).length;
-  return 'data' in wait ? payloadText(wait.data).length : 0;
-}
-
 function settleWith(
   entry: MemoEntry,
   resolve: (value: unknown) => void,
@@ -861,85 +782,6 @@ const never = () => false;
 const same = (value: unknown) => value;
 const lostError: Failure = { code: 'STEP_FAILED', message: 'The step failed.', retryable: false };
 
-function contradiction(stepId: string, name: string, recorded: StepKind, now: StepKind): NonDeterministicError {
-  return new NonDeterministicError(
-    `Step "${name}" is recorded in this run as ${recorded}, and the function now calls it as ${now}. ` +
-      'Give each step a name of its own, and keep the order of steps the same for runs that are under way.',
-    { details: { stepId, recorded, now } },
-  );
-}
-
-function unknownToContract(name: string, what: string): NonRetryableError {
-  return new NonRetryableError(
-    `Step "${name}" ${what}, which this server cannot see to: it speaks the published contract only.`,
-  );
-}
-
-/** A body that went on past its timeout may have done its work: nobody knows, so it is not tried again. */
-function neverAgainAfterTimeout<R extends { readonly status: string; readonly error?: Failure }>(result: R): R {
-  if (result.error === undefined || result.error.code !== 'STEP_TIMEOUT') return result;
-  return { ...result, error: { ...result.error, retryable: false } };
-}
-
 function failedRecord({ output, ...record }: StepRecord, error: Failure): StepRecord {
   return { ...record, status: 'failed', error };
-}
-
-function stepInCompensation(): ValidationError {
-  return new ValidationError(
-    'A step was called inside a compensation. A compensation is a step itself, and has none within: do its work in its own body.',
-  );
-}
-
-function tooManySteps(): LimitError {
-  return new LimitError(
-    `The run has ${limits.stepsPerRunMax} steps, as many as a run may have. Go on in another run: step.invoke or step.invokeAsync.`,
-    { details: { limit: 'stepsPerRunMax', value: limits.stepsPerRunMax } },
-  );
-}
-
-function timeoutError(name: string, timeoutMs: number): StepTimeoutError {
-  const message = `Step "${name}" took longer than its timeout of ${timeoutMs} ms.`;
-  const error = new StepTimeoutError(message, { timeoutMs, details: { timeoutMs } });
-  delete error.stack; // it would show a timer, and nothing of the step
-  return error;
-}
-
-/** The bodies of an execution that asked for their signals; once it is over, why. */
-interface RunningBodies {
-  readonly aborts: Set<AbortController>;
-  over: Error | undefined;
-}
-
-/** Makes the abort signal only for a body that asks for it, aborted already when it asks too late. */
-class LazyStepContext implements StepContext {
-  readonly attempt: number;
-  readonly idempotencyKey: string;
-  readonly #execution: RunningBodies;
-  #controller: AbortController | undefined;
-  #aborted: { readonly reason: unknown } | undefined;
-
-  constructor(attempt: number, id: string, execution: RunningBodies) {
-    this.attempt = attempt;
-    this.idempotencyKey = id;
-    this.#execution = execution;
-  }
-
-  get signal(): AbortSignal {
-    if (this.#controller !== undefined) return this.#controller.signal;
-    this.#controller = new AbortController();
-    const reason = this.#aborted?.reason ?? this.#execution.over;
-    if (reason !== undefined) this.#controller.abort(reason);
-    else this.#execution.aborts.add(this.#controller);
-    return this.#controller.signal;
-  }
-
-  abort(reason: unknown): void {
-    this.#aborted = { reason };
-    this.#controller?.abort(reason);
-  }
-
-  release(): void {
-    if (this.#controller !== undefined) this.#execution.aborts.delete(this.#controller);
-  }
 }
