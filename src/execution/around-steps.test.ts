@@ -3,7 +3,8 @@
 import { NonRetryableError } from '@ironflow/core';
 import type { Report } from '@ironflow/core/wire';
 import { describe, expect, test } from 'vitest';
-import { execute, memoOf, turns, watchRejections } from '../test-support/index.ts';
+import { execute, memoOf, turns } from '../test-support/index.ts';
+import { watchRejections } from '../test-support/rejections.ts';
 
 const recorded = (reports: readonly Report[]) =>
   reports.flatMap(({ records }) => records.map(({ name, status }) => `${name} ${status}`));

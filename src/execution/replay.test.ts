@@ -13,7 +13,8 @@ import { createFunction } from '../function/index.ts';
 import { createJob } from '../job/index.ts';
 import { loggerFrom } from '../logger.ts';
 import type { StepClient } from '../step/index.ts';
-import { accepted, turns, VirtualClock, watchRejections } from '../test-support/index.ts';
+import { accepted, turns, VirtualClock } from '../test-support/index.ts';
+import { watchRejections } from '../test-support/rejections.ts';
 
 type Node =
   | { readonly kind: 'step'; readonly name: string; readonly ms: number; readonly end: 'value' | 'flaky' | 'fails' }

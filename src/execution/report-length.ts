@@ -1,7 +1,6 @@
 // How long reports and histories are, in characters of their payloads.
 
-import type { StepRecord } from '@ironflow/core/wire';
-import { type Assignment, type Payload, payloadText, type WaitRequest } from '@ironflow/core/wire';
+import { type Assignment, type Payload, payloadText, type StepRecord, type WaitRequest } from '@ironflow/core/wire';
 
 /** Characters of payload in one report, beyond its first step. */
 const REPORT_LENGTH_MAX = 2 * 1024 * 1024;

@@ -1,8 +1,9 @@
 import { NonRetryableError, StepError, ValidationError } from '@ironflow/core';
 import { payloadValue, type Report } from '@ironflow/core/wire';
 import fc from 'fast-check';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { execute, memoOf, type Scripted, turns, type VirtualClock, watchRejections } from '../test-support/index.ts';
+import { describe, expect, test } from 'vitest';
+import { execute, memoOf, type Scripted, turns, type VirtualClock } from '../test-support/index.ts';
+import { expectNoRejections } from '../test-support/rejections.ts';
 import type { Branch, StepClient } from './index.ts';
 
 const never = () => new Promise<never>(() => {});
@@ -27,15 +28,7 @@ const outcomeOf = async (call: (step: StepClient) => Promise<unknown>) => {
   return { outcome, run };
 };
 
-let rejections: ReturnType<typeof watchRejections>;
-beforeAll(() => {
-  rejections = watchRejections();
-});
-afterEach(async () => {
-  await new Promise((resolve) => setImmediate(resolve));
-  expect(rejections.take()).toEqual([]);
-});
-afterAll(() => rejections.stop());
+expectNoRejections();
 
 describe('ids', () => {
   test('are those of the contract: by branch, name and count; a call of a function has its id as name', async () => {

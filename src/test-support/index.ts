@@ -110,11 +110,3 @@ export async function execute(
 export async function turns(clock: VirtualClock, count: number): Promise<void> {
   for (let i = 0; i < count; i++) await new Promise<void>((resolve) => clock.soon(resolve));
 }
-
-/** Every rejection that nobody handled, as the process would be told of it. */
-export function watchRejections(): { take(): unknown[]; stop(): void } {
-  const seen: unknown[] = [];
-  const listener = (reason: unknown) => seen.push(reason);
-  process.on('unhandledRejection', listener);
-  return { take: () => seen.splice(0), stop: () => void process.off('unhandledRejection', listener) };
-}
