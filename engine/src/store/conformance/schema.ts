@@ -52,3 +52,8 @@ export const item = (id: string, overrides: Partial<Item> = {}): Item => ({
   turn: 0,
   ...overrides,
 });
+
+export const entry = (book: string, id: string, topic = 't') => ({
+  log: entries,
+  row: { book, id, topic, body: '{}' },
+});
