@@ -6,9 +6,11 @@ import { createRun, leaseRun } from '../kernel/run.ts';
 import { createIds } from '../ports/ids.ts';
 import { silentLogger } from '../ports/logger.ts';
 import { VirtualClock } from '../ports/virtual-clock.ts';
+import { StoreUnavailableError } from '../store/errors.ts';
 import { MemoryStore } from '../store/memory/index.ts';
-import type { Claim, Stored } from '../store/port.ts';
-import type { RunRow } from '../store/tables.ts';
+import type { Claim, Scan, Store, Stored } from '../store/port.ts';
+import type { Row } from '../store/table.ts';
+import { type RunRow, runs } from '../store/tables.ts';
 import { Dispatcher, type DispatcherOptions } from './index.ts';
 import { LineChannel } from './line-channel.ts';
 
@@ -39,12 +41,13 @@ function dispatcherFor(
   functionIds: readonly string[],
   jobsMax: number,
   claim: (functionId: string, limit: number) => Promise<RunRow[]> = async () => [],
+  store: Store = new MemoryStore(),
 ) {
   const clock = new VirtualClock();
   const returned: string[] = [];
   const assigned: string[] = [];
   const options: DispatcherOptions = {
-    store: new MemoryStore(),
+    store,
     clock,
     ids: createIds(),
     logger: silentLogger,
@@ -139,4 +142,35 @@ test('a function with many queued runs does not keep the others from the room th
     await clock.settle();
   }
   expect(served).toEqual(['many', 'few', 'many', 'few', 'many', 'few']);
+});
+
+test('runs that were queued before are found also when the store fails the first look for them', async () => {
+  const queue = queueOf('f');
+  let failures = 1;
+  class FailingOnce extends MemoryStore {
+    override async scan<R extends Row>(scan: Scan<R>): Promise<Stored<R>[]> {
+      if (failures-- > 0) throw new StoreUnavailableError('away for a moment');
+      return super.scan(scan);
+    }
+  }
+  const store = new FailingOnce();
+  await store.commit([
+    {
+      guards: [],
+      puts: [{ table: runs, row: pending('run_1', queue), expected: null, revision: 1 }],
+      deletes: [],
+      appends: [],
+    },
+  ]);
+  const { clock, dispatcher, channel, assigned } = dispatcherFor(
+    ['f'],
+    1,
+    async (functionId) => [pending('run_1', queueOf(functionId))],
+    store,
+  );
+  dispatcher.attach(channel);
+  await clock.settle();
+  expect(assigned).toEqual([]);
+  await clock.advance(1_000);
+  expect(assigned).toHaveLength(1);
 });

@@ -321,18 +321,18 @@ export class Dispatcher {
   /** Finds the versions that have queued runs, going from one to the next by the index. */
   async #discoverBacklog(queue: FunctionQueue): Promise<void> {
     const { env, functionId } = queue;
+    const range = { table: runs, index: 'byReady', prefix: [env, functionId], limit: 1 };
     queue.known = true; // from here on every queued run is told of
-    for (let after = 0; ; ) {
-      const [first] = await this.#options.store.scan({
-        table: runs,
-        index: 'byReady',
-        prefix: [env, functionId],
-        after: [after],
-        limit: 1,
-      });
-      if (first === undefined) return;
-      after = first.row.functionVersion;
-      queue.backlog.add(after);
+    try {
+      for (let after = 0; ; ) {
+        const [first] = await this.#options.store.scan({ ...range, after: [after] });
+        if (first === undefined) return;
+        after = first.row.functionVersion;
+        queue.backlog.add(after);
+      }
+    } catch (error) {
+      queue.known = false;
+      throw error;
     }
   }
 
