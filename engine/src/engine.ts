@@ -22,7 +22,7 @@ import { retryOrFailRun } from './commands/retry-run.ts';
 import { SecretVault } from './commands/secret-vault.ts';
 import { declaresNone, redactorOf, removeSecret, resealSecret, secretsOf, setSecret } from './commands/secrets.ts';
 import { Dispatcher } from './dispatch/index.ts';
-import { PushDispatch, type PushSettings } from './dispatch/push.ts';
+import { PushDispatch, type PushFunction, type PushSettings } from './dispatch/push.ts';
 import { Sessions } from './dispatch/sessions.ts';
 import { type Finding, repair } from './doctor/index.ts';
 import { type Command, GroupCommit, type GroupCommitStats } from './group-commit/index.ts';
@@ -32,6 +32,7 @@ import { isEnded } from './kernel/run.ts';
 import type { SecretView } from './kernel/secret-view.ts';
 import { EventMatcher } from './loops/event-matcher.ts';
 import { Loops } from './loops/index.ts';
+import { LostAnswers } from './loops/lost-answers.ts';
 import { type Asked, operationOf, RunOperations } from './operations/index.ts';
 import type { Clock, Timer } from './ports/clock.ts';
 import type { Ids } from './ports/ids.ts';
@@ -107,6 +108,7 @@ export class Engine {
   readonly #push: PushDispatch;
   readonly #membership: Membership;
   readonly #news: News;
+  readonly #lostAnswers: LostAnswers;
   #slowLook: Timer | undefined;
   #listensAt: string | undefined;
   readonly #watchers = new Map<string, Set<(run: RunRow) => void>>();
@@ -221,6 +223,12 @@ export class Engine {
     const isAlone = () => this.#membership.isAlone;
     const owns = (id: string) => this.#membership.owns(id);
     this.#loops = new Loops({ ...common, isAlone, owns, runRetentionMs: settings.runRetentionMs });
+    this.#lostAnswers = new LostAnswers({
+      clock,
+      logger,
+      look: () => this.#lookForUntold(),
+      giveBackUnheld: (leasedBefore) => this.#sessions.giveBackUnheld(leasedBefore),
+    });
     const isAlive = (engineId: string) => this.#membership.isAlive(engineId);
     this.#matcher = new EventMatcher({ ...common, engineId: this.id, isAlive });
     this.#push = new PushDispatch({
@@ -229,6 +237,7 @@ export class Engine {
       logger,
       dispatcher: this.#dispatcher,
       settings: settings.push ?? {},
+      functions: (env) => this.#pushFunctions(env),
       publicUrl: () => settings.push?.publicUrl ?? this.#listensAt,
       register: (env, hello) => this.#sessions.registerOwn(env, hello),
       unregister: (sessionId) => this.#sessions.end(sessionId),
@@ -270,6 +279,7 @@ export class Engine {
       await this.#push.close();
       this.#dispatcher.close();
       await this.#loops.close();
+      await this.#lostAnswers.close();
       await this.#matcher.close();
       await this.#membership.close();
       await this.#commit.settled();
@@ -452,6 +462,7 @@ export class Engine {
     this.#dispatcher.lookAgain();
     this.#loops.lookAgain();
     this.#matcher.lookAgain();
+    this.#lostAnswers.note();
   }
 
   /** Says that nothing is to be followed up. Without it the others find out by this engine's silence. */
@@ -523,6 +534,11 @@ export class Engine {
   async #lookAtAll(): Promise<void> {
     this.#dispatcher.lookAgain();
     this.#loops.lookAgain();
+    await this.#lookForUntold();
+  }
+
+  /** What is told of once, and whoever missed it does not ask for. */
+  async #lookForUntold(): Promise<void> {
     await this.#sessions.lookAgain();
     for (const runId of [...this.#watchers.keys()]) await this.#lookAtWatched(runId);
     await this.#syncAllPush();
@@ -606,12 +622,12 @@ export class Engine {
 
   #functionsChanged(env: string): void {
     this.#matcher.environmentChanged(env);
-    this.#inBackground('push endpoints were not brought up to date', this.#syncPush(env));
+    this.#inBackground('push endpoints were not brought up to date', this.#push.sync(env));
   }
 
   async #syncAllPush(): Promise<void> {
     const environments = await this.store.scan({ table: registries, limit: Number.MAX_SAFE_INTEGER });
-    for (const { row } of environments) await this.#syncPush(row.env);
+    for (const { row } of environments) await this.#push.sync(row.env);
   }
 
   #logEnd({ id, functionId, status, attempt, error }: RunRow): void {
@@ -625,12 +641,11 @@ export class Engine {
     this.logger.warn('run failed', { ...fields, code, name });
   }
 
-  async #syncPush(env: string): Promise<void> {
+  async #pushFunctions(env: string): Promise<PushFunction[]> {
     const rows = await this.store.scan({ table: functions, prefix: [env], limit: Number.MAX_SAFE_INTEGER });
-    const served = rows
-      .map(({ row }) => ({ env, version: row.version, definition: JSON.parse(row.definition) as FunctionDefinition }))
+    return rows
+      .map(({ row }) => ({ version: row.version, definition: JSON.parse(row.definition) as FunctionDefinition })) // as registerFunction stored it
       .filter(({ definition }) => definition.mode === 'push');
-    await this.#push.sync(env, served);
   }
 }
 

@@ -6,11 +6,10 @@ import { createRun, leaseRun } from '../kernel/run.ts';
 import { createIds } from '../ports/ids.ts';
 import { silentLogger } from '../ports/logger.ts';
 import { VirtualClock } from '../ports/virtual-clock.ts';
-import { StoreUnavailableError } from '../store/errors.ts';
 import { MemoryStore } from '../store/memory/index.ts';
-import type { Claim, Scan, Store, Stored } from '../store/port.ts';
-import type { Row } from '../store/table.ts';
+import type { Claim, Store, Stored } from '../store/port.ts';
 import { type RunRow, runs } from '../store/tables.ts';
+import { FailingStore } from '../test-support/failing-store.ts';
 import { Dispatcher, type DispatcherOptions } from './index.ts';
 import { LineChannel } from './line-channel.ts';
 
@@ -146,14 +145,7 @@ test('a function with many queued runs does not keep the others from the room th
 
 test('runs that were queued before are found also when the store fails the first look for them', async () => {
   const queue = queueOf('f');
-  let failures = 1;
-  class FailingOnce extends MemoryStore {
-    override async scan<R extends Row>(scan: Scan<R>): Promise<Stored<R>[]> {
-      if (failures-- > 0) throw new StoreUnavailableError('away for a moment');
-      return super.scan(scan);
-    }
-  }
-  const store = new FailingOnce();
+  const store = new FailingStore();
   await store.commit([
     {
       guards: [],
@@ -168,6 +160,7 @@ test('runs that were queued before are found also when the store fails the first
     async (functionId) => [pending('run_1', queueOf(functionId))],
     store,
   );
+  store.failScan(runs);
   dispatcher.attach(channel);
   await clock.settle();
   expect(assigned).toEqual([]);

@@ -167,6 +167,11 @@ export class Dispatcher {
     return assigning !== undefined || channel !== undefined;
   }
 
+  /** Whether the assignment of a job is being read. */
+  isHandingOver(jobId: string): boolean {
+    return this.#assigning.has(jobId);
+  }
+
   close(): void {
     this.#closed = true;
     for (const sessionId of [...this.#channels.keys()]) this.detach(sessionId);

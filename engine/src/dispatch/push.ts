@@ -43,7 +43,6 @@ export interface PushSettings {
 }
 
 export interface PushFunction {
-  readonly env: string;
   readonly version: number;
   readonly definition: FunctionDefinition;
 }
@@ -54,6 +53,8 @@ export interface PushPorts {
   readonly logger: Logger;
   readonly dispatcher: Dispatcher;
   readonly settings: PushSettings;
+  /** The push functions of an environment as they are now. */
+  readonly functions: (env: string) => Promise<readonly PushFunction[]>;
   /** Where endpoints reach this engine; undefined while nobody knows. */
   readonly publicUrl: () => string | undefined;
   readonly register: (env: string, hello: WorkerHello) => Promise<void>;
@@ -76,29 +77,44 @@ export class PushDispatch {
   readonly #channels = new Map<string, PushChannel>();
   #made = 0;
   #syncing: Promise<void> = Promise.resolve();
+  /** Environments whose functions could not be taken, and will be tried again. */
+  readonly #again = new Map<string, Timer>();
   #closed = false;
 
   constructor(ports: PushPorts) {
     this.#ports = ports;
   }
 
-  /** Takes the push functions of an environment as they are now. */
-  sync(env: string, functions: readonly PushFunction[]): Promise<void> {
-    this.#syncing = this.#syncing.then(() => this.#sync(env, functions));
-    return this.#syncing;
+  /** Takes the push functions of an environment as they are now. Where that fails, it is tried again until it does not. */
+  sync(env: string): Promise<void> {
+    const syncing = this.#syncing.then(() => this.#sync(env));
+    this.#syncing = syncing.catch(() => this.#syncLater(env));
+    return syncing;
   }
 
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#syncing.catch(() => {});
+    await this.#syncing;
+    for (const timer of this.#again.values()) timer.cancel();
     await Promise.all([...this.#channels.values()].map((channel) => channel.close()));
     this.#poster.close();
   }
 
-  async #sync(env: string, functions: readonly PushFunction[]): Promise<void> {
+  #syncLater(env: string): void {
+    if (this.#closed || this.#again.has(env)) return;
+    const { clock, logger } = this.#ports;
+    const again = () => {
+      this.#again.delete(env);
+      this.sync(env).catch((error) => logger.warn('push endpoints are not brought up to date yet', { env, error }));
+    };
+    this.#again.set(env, clock.setTimer(SYNC_AGAIN_MS, again));
+  }
+
+  async #sync(env: string): Promise<void> {
     if (this.#closed) return;
     const wanted = new Map<string, Map<string, number>>();
-    for (const { definition, version } of functions) {
+    // Read in turn: of two looks the later one counts.
+    for (const { definition, version } of await this.#ports.functions(env)) {
       const url = definition.endpointUrl ?? '';
       const served = wanted.get(url) ?? new Map<string, number>();
       wanted.set(url, served.set(definition.id, version));
@@ -139,6 +155,9 @@ export class PushDispatch {
 
 const sameMap = (a: ReadonlyMap<string, number | null>, b: ReadonlyMap<string, number> | undefined) =>
   b !== undefined && a.size === b.size && [...a].every(([key, value]) => b.get(key) === value);
+
+/** Pause after push functions could not be taken, in milliseconds: the store may be away. */
+const SYNC_AGAIN_MS = 1_000;
 
 /** Requests open to one endpoint at a time when not told. */
 const JOBS_MAX = 50;

@@ -363,6 +363,23 @@ export class Sessions {
     }
   }
 
+  /**
+   * Gives back what is leased to the sessions of this process and was never handed over: no heartbeat of theirs would show it.
+   * @param leasedBefore - Leases up to this time; a younger one may be about to be handed over.
+   */
+  async giveBackUnheld(leasedBefore: number): Promise<void> {
+    const { dispatcher } = this.#options;
+    for (const sessionId of [...this.#own.keys()]) {
+      const leased = await this.#leased(sessionId);
+      const held = new Set(dispatcher.channel(sessionId)?.heldJobs());
+      const unheld = leased
+        .filter(({ leasedAt }) => (leasedAt ?? 0) <= leasedBefore)
+        .map(({ id, fence }) => jobIdOf(id, fence))
+        .filter((jobId) => !held.has(jobId) && !dispatcher.isHandingOver(jobId));
+      await Promise.all(unheld.map((jobId) => this.releaseJob(jobId, sessionId, { reason: 'returned' })));
+    }
+  }
+
   /** Revokes what a session is taken to hold and is not leased to it. @returns what is. */
   async #revokeLost(sessionId: string, channel: WorkerChannel): Promise<RunRow[]> {
     const counted = channel.heldJobs();

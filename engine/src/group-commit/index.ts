@@ -33,7 +33,7 @@ export interface GroupCommitOptions {
   readonly ids: Ids;
   /** What is kept of rows in memory. Default: 10,000 rows, and 32 Mi characters of payloads. */
   readonly cache?: RowCacheLimits;
-  /** A commit failed in a way that leaves open whether it took place: what should have followed from it has not. */
+  /** A commit or a claim failed in a way that leaves open whether it took place: what should have followed from it has not. */
   readonly onOutcomeUnknown?: () => void;
   /** Called with what a command has written, before it is committed: adds to it what follows from it. */
   readonly complete?: (tx: Transaction) => Promise<void> | undefined;
@@ -147,6 +147,7 @@ export class GroupCommit {
     const { table } = claim;
     const claimed = await this.#store.claim({ ...claim, revision: this.#ports.revisions.next() }).catch((error) => {
       this.#cache.forgetAll(table); // nobody knows which rows it has changed
+      this.#onOutcomeUnknown();
       throw error;
     });
     for (const { row } of claimed ?? []) this.#cache.forget(rowName(table, keyOf(table, row)));
