@@ -33,6 +33,7 @@ const completed: fc.Arbitrary<StepRecord> = fc.record({
   startedAt: instant,
   endedAt: instant,
 });
+const once = completed.map((record): StepRecord => ({ ...record, hasStart: true }));
 const failed: fc.Arbitrary<StepRecord> = fc.record({
   stepId: text,
   name: text,
@@ -59,18 +60,30 @@ const end: fc.Arbitrary<Report['end']> = fc.oneof(
   fc.constant({ status: 'failed' as const, error: { message: 'no', code: 'ERROR', retryable: true } }),
   fc.constant({ status: 'suspended' as const }),
 );
+const start = fc.record({ stepId: text, name: text, attempt: count.map((n) => n + 1), startedAt: instant });
+const failing = fc.constant({ message: 'declined', code: 'ERROR', retryable: false });
 const report: fc.Arbitrary<Report> = fc
   .record({
     jobId: text,
     fence: count,
     leaseToken: text,
     seenWakes: count,
-    records: fc.array(fc.oneof({ weight: 4, arbitrary: completed }, failed), { maxLength: 5 }),
+    records: fc.array(fc.oneof({ weight: 4, arbitrary: completed }, once, failed), { maxLength: 5 }),
     waits: fc.array(sleep, { maxLength: 3 }),
+    starts: fc.array(start, { maxLength: 2 }),
     end,
     kept: fc.boolean(),
+    paused: fc.boolean(),
+    failing: fc.option(failing, { nil: undefined }),
   })
-  .map(({ end, kept, ...rest }) => ({ ...rest, ...(end && { end }), ...(kept && { kept }) }));
+  .map(({ starts, end, kept, paused, failing, ...rest }) => ({
+    ...rest,
+    ...(starts.length > 0 && { starts }),
+    ...(end && { end }),
+    ...(kept && { kept }),
+    ...(paused && { paused }),
+    ...(failing && { failing }),
+  }));
 
 /** The message within what a frame writer gave. */
 function messageOf(envelope: Uint8Array): Uint8Array {

@@ -14,7 +14,6 @@ import {
   type Report,
   type ReportAnswer,
   type StepRecord,
-  type WaitRequest,
 } from '../wire/job.ts';
 import { payloadFromText } from '../wire/parts-json.ts';
 import {
@@ -109,10 +108,10 @@ export function readReport(from: ByteReader): NumberedReport {
   if (error !== undefined) return { number, report: undefined, error };
   try {
     if (records.length > limits.stepsPerReportMax) throw tooMany(records.length);
-    const rest: Rest = more === '' ? nothing : reportRestFromJson(parsed(more));
-    const end = endFrom(status, output, rest.error);
+    const { error: failure, ...rest } = more === '' ? nothing : reportRestFromJson(parsed(more));
+    const end = endFrom(status, output, failure);
     const report: Report = {
-      ...{ jobId, fence, leaseToken, seenWakes, records, waits: rest.waits },
+      ...{ jobId, fence, leaseToken, seenWakes, records, ...rest },
       ...(end && { end }),
       ...(kept && { kept }),
     };
@@ -122,12 +121,7 @@ export function readReport(from: ByteReader): NumberedReport {
   }
 }
 
-interface Rest {
-  readonly waits: readonly WaitRequest[];
-  readonly error: Failure;
-}
-
-const nothing: Rest = {
+const nothing: ReturnType<typeof reportRestFromJson> = {
   waits: [],
   error: { code: 'ERROR', message: 'The worker reported a failure without saying why.', retryable: true },
 };
@@ -149,7 +143,7 @@ function endFrom(status: number, output: string | undefined, error: Failure): Jo
 
 function writeRecord(to: ByteWriter, record: StepRecord): void {
   const begun = to.begin(6);
-  if (record.kind === 'run' && record.status === 'completed') {
+  if (record.kind === 'run' && record.status === 'completed' && record.hasStart !== true) {
     to.text(1, record.stepId);
     to.text(2, record.name);
     if (record.output !== undefined) to.text(3, payloadText(record.output));

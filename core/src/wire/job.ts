@@ -215,6 +215,8 @@ export interface Report {
   readonly end?: JobEnd | undefined;
   /** The suspended execution stays in the worker's memory: a later lease on its run may come as a continuation. */
   readonly kept?: boolean | undefined;
+  /** Suspended because the run is to be paused: what could have begun was not begun, and no wait stands for it. */
+  readonly paused?: boolean | undefined;
   /**
    * In place of an end: the function has failed, and has compensations to run. The answer says `ended` when the run gets another
    * attempt instead; otherwise the lease stands, and the end follows once they have run.

@@ -25,18 +25,18 @@ export function reportToJson(report: Report): string {
     lease_token: report.leaseToken,
     seen_wakes: report.seenWakes,
     kept: report.kept,
+    paused: report.paused,
     status: end?.status ?? (failing ? 'failing' : 'progress'),
     error: end?.status === 'failed' ? failureToWire(end.error) : failing && failureToWire(failing),
     output_json: end?.status === 'completed' ? payloadText(end.output) : undefined,
     steps: report.records.map(recordToWire),
     waits: report.waits.map(waitToWire),
-    starts: report.starts?.map((start) => ({
-      step_id: start.stepId,
-      name: start.name,
-      attempt: start.attempt,
-      started_at: start.startedAt,
-    })),
+    starts: report.starts?.map(startToWire),
   });
+}
+
+function startToWire({ stepId, name, attempt, startedAt }: StepStart): Readonly<Record<string, unknown>> {
+  return { step_id: stepId, name, attempt, started_at: startedAt };
 }
 
 /** One step that ended, as `recordFromJson` reads it. */
@@ -45,10 +45,16 @@ export function recordToJson(record: StepRecord): string {
 }
 
 /** What a report has beside its records and its output, as `reportRestFromJson` reads it. Empty when there is nothing. */
-export function reportRestToJson({ waits, end }: Report): string {
+export function reportRestToJson({ waits, starts, end, failing, paused }: Report): string {
   const error = end?.status === 'failed' ? failureToWire(end.error) : undefined;
-  if (waits.length === 0 && error === undefined) return '';
-  return JSON.stringify({ waits: waits.map(waitToWire), error });
+  if (waits.length === 0 && !starts?.length && !error && !failing && !paused) return '';
+  return JSON.stringify({
+    waits: waits.map(waitToWire),
+    starts: starts?.map(startToWire),
+    error,
+    failing: failing && failureToWire(failing),
+    paused,
+  });
 }
 
 function recordToWire(record: StepRecord): Readonly<Record<string, unknown>> {
@@ -164,6 +170,7 @@ const reportSchema = z.object({
   lease_token: z.string(),
   seen_wakes: count,
   kept: z.boolean().optional(),
+  paused: z.boolean().optional(),
   status: z.enum(['progress', 'completed', 'failed', 'failing', 'suspended']),
   error: failure.optional(),
   ...payloadFields('output'),
@@ -193,6 +200,7 @@ export function reportFromJson(input: unknown): Report {
     ...(wire.starts != null && wire.starts.length > 0 && { starts: wire.starts }),
     ...(end && { end }),
     ...(wire.kept && { kept: true }),
+    ...(wire.paused && { paused: true }),
     ...(wire.status === 'failing' && { failing: wire.error ?? noReason }),
   };
 }
@@ -205,15 +213,23 @@ export function recordFromJson(input: unknown): StepRecord {
 const restSchema = z.object({
   error: failure.optional(),
   waits: z.array(waitSchema).max(limits.waitsPerReportMax).default([]),
+  starts: z.array(startSchema).max(limits.stepsPerReportMax).nullish(),
+  failing: failure.optional(),
+  paused: z.boolean().optional(),
 });
 
 /** @throws {ValidationError} or {LimitError} */
-export function reportRestFromJson(input: unknown): {
-  readonly waits: readonly WaitRequest[];
-  readonly error: Failure;
-} {
-  const { waits, error } = parseInput(restSchema, input, 'job report');
-  return { waits: waits.map(waitFrom), error: error ?? noReason };
+export function reportRestFromJson(
+  input: unknown,
+): Pick<Report, 'waits' | 'starts' | 'failing' | 'paused'> & { readonly error: Failure } {
+  const { waits, starts, error, failing, paused } = parseInput(restSchema, input, 'job report');
+  return {
+    waits: waits.map(waitFrom),
+    error: error ?? noReason,
+    ...(starts != null && starts.length > 0 && { starts }),
+    ...(failing && { failing }),
+    ...(paused && { paused }),
+  };
 }
 
 export function recordFrom(wire: z.output<typeof recordSchema>, sequence: number): StepRecord {

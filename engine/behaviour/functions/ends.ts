@@ -81,6 +81,17 @@ export function testEnds({ client, define, execute, finish, provide, start }: Be
     ]);
   });
 
+  test('a run that gets another attempt is not undone before its last', async () => {
+    const calls: string[] = [];
+    const fn = define(async ({ step, run }) => {
+      await step.run('reserve', () => void calls.push('reserve'));
+      step.compensate('reserve', () => void calls.push(`release in ${run.attempt}`));
+      throw new Error('not now');
+    });
+    expect(await execute(fn)).toMatchObject({ status: 'failed', attempt: 3 });
+    expect(calls).toEqual(['reserve', 'release in 3']);
+  });
+
   test('a cancelled run is undone when that is asked for', async () => {
     const calls: string[] = [];
     const reached = Promise.withResolvers<void>();

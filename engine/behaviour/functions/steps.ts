@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { NonRetryableError } from '../../../src/index.ts';
 import type { BehaviourParts } from './parts.ts';
 
-export function testSteps({ client, define, execute, provide }: BehaviourParts): void {
+export function testSteps({ client, define, execute, finish, provide, start }: BehaviourParts): void {
   test('steps run once each, in order, and give back what JSON keeps of their results', async () => {
     const calls: string[] = [];
     const fn = define(async ({ event, step, run }) => {
@@ -121,6 +121,25 @@ export function testSteps({ client, define, execute, provide }: BehaviourParts):
     expect(await client().publish(topic, { n: 4 }, options)).toEqual(third);
     expect(await client().getTopicStats(topic)).toMatchObject({ messageCount: 3, firstSeq: 1, lastSeq: 3 });
     expect(await client().listTopics()).toContainEqual(expect.objectContaining({ name: topic, messageCount: 3 }));
+  });
+
+  test('the start of a step that must not run twice is on record while its body runs', async () => {
+    const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const fn = define(async ({ step }) => {
+      const body = () => {
+        begun.resolve();
+        return gate.promise;
+      };
+      await step.run('pay', body, { effect: 'once' });
+    });
+    await provide([fn]);
+    const runId = await start(fn);
+    await begun.promise;
+    expect((await client().getRunSteps(runId)).steps).toMatchObject([
+      { name: 'pay', attempts: [{ outcome: 'unknown' }] },
+    ]);
+    gate.resolve();
+    expect(await finish(runId)).toMatchObject({ status: 'completed' });
   });
 
   test('a step that must not run twice starts on record; nothing is to be decided once it has ended', async () => {

@@ -1179,7 +1179,7 @@ export type JobReport = Message<"ironflow.v1.JobReport"> & {
   output: Uint8Array;
 
   /**
-   * JSON: `waits` and `error`.
+   * JSON: `waits`, `starts`, `error`, `failing` and `paused`.
    *
    * @generated from field: bytes more = 9;
    */
