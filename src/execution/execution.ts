@@ -418,6 +418,7 @@ export class Execution {
       ...(starts.length > 0 && { starts: starts.map(({ start }) => start) }),
       ...(end && { end }),
       ...(kept && { kept }),
+      ...(end?.status === 'suspended' && this.#pausing && { paused: true }),
       ...(failing && { failing }),
     };
     let answered: Promise<ReportAnswer>;

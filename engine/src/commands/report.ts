@@ -303,8 +303,10 @@ class ReportedRun {
       tx.update(runs, restRun(run, tx.now));
       return this.#answer(true);
     }
-    const idleLeases = this.#broughtNews ? 0 : run.idleLeases + 1;
-    const mayPark = run.openWaits > 0 && !hasUnseen;
+    // Somebody has ended the pause before its worker had come to rest: what that did not begin would begin with no wait that is met.
+    const wasPaused = report.paused === true;
+    const idleLeases = this.#broughtNews || wasPaused ? 0 : run.idleLeases + 1;
+    const mayPark = run.openWaits > 0 && !hasUnseen && !wasPaused;
     if (!mayPark && idleLeases > IDLE_LEASES_MAX) return this.#failNow(endlessWait(report));
     tx.afterCommit(() => this.#jobEnded());
     tx.update(runs, mayPark ? parkRun(run, tx.now) : await makeReady(tx, { ...run, idleLeases }, this.#ports));

@@ -147,6 +147,39 @@ describe('pause', () => {
     expect(await view(harness, runId)).toMatchObject({ status: 'completed', output: 2 });
   });
 
+  test('is over before its worker has come to rest: what that did not begin is begun, whatever else the run waits for', async () => {
+    const harness = await openTestEngine();
+    const body = Promise.withResolvers<void>();
+    const [held, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const fn = define((step) =>
+      Promise.all([
+        step.waitForEvent('answer', { event: 'answer', timeout: '1h' }),
+        step.run('first', () => body.promise).then(() => step.run('second', () => 'done')),
+      ]),
+    );
+    await harness.worker([fn], {
+      between: async (report, send) => {
+        if (report.end?.status === 'suspended') {
+          held.resolve();
+          await released.promise;
+        }
+        return send(report);
+      },
+    });
+    const runId = await started(harness, fn);
+    await harness.engine.operations.pause(env, runId, {});
+    body.resolve();
+    await held.promise;
+    await harness.engine.operations.resume(env, runId, {});
+    released.resolve();
+    await harness.clock.settle();
+    expect(await names(harness, runId)).toContain('second completed');
+    await expectSound(harness);
+    await harness.emit('answer');
+    await harness.clock.settle();
+    expect(await view(harness, runId)).toMatchObject({ status: 'completed' });
+  });
+
   test('of a run whose worker dies: it rests when its lease ends, and its late report is refused', async () => {
     const harness = await openTestEngine();
     const gate = Promise.withResolvers<string>();
