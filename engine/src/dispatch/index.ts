@@ -60,6 +60,9 @@ interface FunctionQueue {
   again: boolean;
 }
 
+/** Pause before runs are claimed again that a claim has passed over, in milliseconds: longer than most commits take. */
+const PASSED_OVER_MS = 50;
+
 export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #queues = new Map<string, FunctionQueue>();
@@ -361,9 +364,26 @@ export class Dispatcher {
       }
       this.#giveBack(channel, limit - claimed.length);
       for (const run of claimed) void this.#assign(this.#reservationOn(channel), run, undefined);
-      if (claimed.length < limit) return;
+      if (claimed.length < limit) {
+        if (!this.#options.store.exclusive) void this.#lookForPassedOver(queue, version);
+        return;
+      }
       queue.backlog.add(version);
     }
+  }
+
+  /**
+   * A claim passes over rows that are locked at that moment: by another engine's claim, or by a commit that has to do with a queued run
+   * and leaves it queued. Nobody would tell of the latter.
+   */
+  async #lookForPassedOver({ env, functionId }: FunctionQueue, version: number): Promise<void> {
+    const { store, clock } = this.#options;
+    const range = { table: runs, index: 'byReady', prefix: [env, functionId, version], limit: 1 };
+    const mayBeLeft = await store.scan(range).then(
+      (left) => left.length > 0,
+      () => true,
+    );
+    if (mayBeLeft && !this.#closed) clock.setTimer(PASSED_OVER_MS, () => this.queued({ env, functionId, version }));
   }
 
   async #claimFor(channel: WorkerChannel, queue: QueueName, limit: number): Promise<RunRow[] | 'refused'> {
