@@ -1,7 +1,9 @@
+import { IronflowError } from '@ironflow/core';
 import { capabilities, type LocalEngine, type WorkerLine } from '@ironflow/core/wire';
 import { codeHashOf, type IronflowFunction, registrationOf } from '../function/index.ts';
 import type { Logger } from '../logger.ts';
-import type { Turns } from '../turns.ts';
+import { jitter } from '../random.ts';
+import { pause, type Turns } from '../turns.ts';
 import { version } from '../version.ts';
 import type { JobPool } from './job-pool.ts';
 import type { LeaseWatch } from './lease-watch.ts';
@@ -23,13 +25,16 @@ export interface InProcessOptions {
   readonly registered: () => void;
 }
 
+const RETRY_MS_FIRST = 50;
+const RETRY_MS_MAX = 2_000;
+
 /** A worker beside its engine, in one process: jobs and reports are calls. */
 export class InProcessTransport implements Transport {
   readonly #options: InProcessOptions;
   readonly #stopped = Promise.withResolvers<void>();
+  readonly #stopping = new AbortController();
   #line: WorkerLine | undefined;
   #cancelRenewal: (() => void) | undefined;
-  #isStopped = false;
 
   constructor(options: InProcessOptions) {
     this.#options = options;
@@ -60,14 +65,14 @@ export class InProcessTransport implements Transport {
         // The first job may come before connectWorker has returned the line.
         assigned: (offer) =>
           void pool.add(offer, {
-            report: async (report) => (await this.#ready.promise).report(report),
-            whole: async (jobId) => (await this.#ready.promise).whole(jobId),
+            report: (report) => this.#untilAnswered((line) => line.report(report)),
+            whole: (jobId) => this.#untilAnswered((line) => line.whole(jobId)),
           }),
         resolved: (jobId, resolution) => pool.resolve(jobId, resolution),
         revoked: (jobId, _code, message) => pool.drop(jobId, message),
       },
     );
-    if (this.#isStopped) {
+    if (this.#stopping.signal.aborted) {
       await line.close(); // stopped before there was a line to close
       return;
     }
@@ -80,6 +85,21 @@ export class InProcessTransport implements Transport {
   }
 
   readonly #ready = Promise.withResolvers<WorkerLine>();
+
+  /** Asks again while the engine's store is away, as a worker does whose engine is. The engine takes a report that it knows for the same. */
+  async #untilAnswered<T>(ask: (line: WorkerLine) => Promise<T>): Promise<T> {
+    const { turns, logger } = this.#options;
+    const line = await this.#ready.promise;
+    for (let failures = 0; ; failures++) {
+      try {
+        return await ask(line);
+      } catch (error) {
+        if (this.#stopping.signal.aborted || !(error instanceof IronflowError && error.retryable)) throw error;
+        if (failures === 0) logger.warn('the engine could not answer; it is asked again until it does', error);
+        await pause(turns, jitter(Math.min(RETRY_MS_FIRST * 2 ** failures, RETRY_MS_MAX)), this.#stopping.signal);
+      }
+    }
+  }
 
   drain(): void {
     this.#line?.drain();
@@ -101,9 +121,12 @@ export class InProcessTransport implements Transport {
   }
 
   async stop(): Promise<void> {
-    this.#isStopped = true;
+    this.#stopping.abort();
     this.#cancelRenewal?.();
-    await this.#line?.close();
-    this.#stopped.resolve();
+    try {
+      await this.#line?.close();
+    } finally {
+      this.#stopped.resolve();
+    }
   }
 }

@@ -8,7 +8,7 @@ import { silentLogger } from '../ports/logger.ts';
 import { VirtualClock } from '../ports/virtual-clock.ts';
 import { MemoryStore } from '../store/memory/index.ts';
 import type { Claim, Store, Stored } from '../store/port.ts';
-import { type RunRow, runs } from '../store/tables.ts';
+import { type RunRow, runs, steps } from '../store/tables.ts';
 import { FailingStore } from '../test-support/failing-store.ts';
 import { Dispatcher, type DispatcherOptions } from './index.ts';
 import { LineChannel } from './line-channel.ts';
@@ -41,6 +41,7 @@ function dispatcherFor(
   jobsMax: number,
   claim: (functionId: string, limit: number) => Promise<RunRow[]> = async () => [],
   store: Store = new MemoryStore(),
+  giveBack: () => Promise<void> = async () => {},
 ) {
   const clock = new VirtualClock();
   const returned: string[] = [];
@@ -58,7 +59,10 @@ function dispatcherFor(
       return rows.map((row): Stored<RunRow> => ({ row: { ...row, ...set }, revision: 1 }));
     },
     cannotUndo: async () => {},
-    giveBack: async ({ id }) => void returned.push(id),
+    giveBack: async ({ id }) => {
+      await giveBack();
+      returned.push(id);
+    },
   };
   const dispatcher = new Dispatcher(options);
   const channel = new LineChannel({
@@ -166,4 +170,29 @@ test('runs that were queued before are found also when the store fails the first
   expect(assigned).toEqual([]);
   await clock.advance(1_000);
   expect(assigned).toHaveLength(1);
+});
+
+test('a lease that could not be handed over is handed back, also when that fails at first', async () => {
+  const store = new FailingStore();
+  let failures = 2;
+  const giveBack = async () => {
+    if (failures-- > 0) throw new Error('away');
+  };
+  const queue = queueOf('f');
+  const { clock, dispatcher, channel, returned } = dispatcherFor(['f'], 1, undefined, store, giveBack);
+  dispatcher.attach(channel);
+  await clock.settle();
+  const reservation = dispatcher.reserve(queue, 'run_1');
+  if (reservation === undefined) throw new Error('there is room');
+  store.failScan(steps);
+  const replayed = {
+    ...leaseRun(pending('run_1', queue), { sessionId, token: 'token' }, 1_000, clock.now()),
+    fence: 2,
+  };
+  dispatcher.leased(reservation, replayed, undefined);
+  await clock.advance(2_500);
+  expect(returned).toEqual([]);
+  await clock.advance(500);
+  expect(returned).toEqual(['run_1']);
+  expect(channel.room).toBe(1);
 });

@@ -60,6 +60,8 @@ interface FunctionQueue {
   again: boolean;
 }
 
+/** Pause after a failure, in milliseconds: the store may be away. */
+const FAILURE_PAUSE_MS = 1_000;
 /** Pause before runs are claimed again that a claim has passed over, in milliseconds: longer than most commits take. */
 const PASSED_OVER_MS = 50;
 
@@ -221,15 +223,22 @@ export class Dispatcher {
     } catch (error) {
       this.#options.logger.error('a job could not be handed over', { jobId, sessionId, error });
       reservation.release();
-      this.#options.clock.setTimer(1_000, () => {
-        if (!this.#closed)
-          this.#options
-            .giveBack(run)
-            .catch((error) => this.#options.logger.error('a lease could not be handed back', { jobId, error }));
-      });
+      this.#giveBackLater(run);
     } finally {
       this.#assigning.delete(jobId);
     }
+  }
+
+  /** Tried until it is done: nobody else knows that the worker did not get the job. */
+  #giveBackLater(run: RunRow): void {
+    const { clock, logger, giveBack } = this.#options;
+    clock.setTimer(FAILURE_PAUSE_MS, () => {
+      if (this.#closed) return;
+      giveBack(run).catch((error) => {
+        logger.error('a lease could not be handed back, and will be', { jobId: jobIdOf(run.id, run.fence), error });
+        this.#giveBackLater(run);
+      });
+    });
   }
 
   /** All that a worker needs to execute a leased run from its history. */
@@ -319,7 +328,7 @@ export class Dispatcher {
       queue.claiming = false;
     } catch (error) {
       logger.error('queued runs could not be claimed', { functionId: queue.functionId, error });
-      clock.setTimer(1_000, () => {
+      clock.setTimer(FAILURE_PAUSE_MS, () => {
         queue.claiming = false;
         this.#claim(queue);
       });

@@ -8,7 +8,7 @@
 //       is a mistake of set-up and fails the run with what was wrong.
 
 import { createHmac } from 'node:crypto';
-import { errorCatalogue, type Json, LimitError } from '@ironflow/core';
+import { errorCatalogue, IronflowError, type Json, LimitError } from '@ironflow/core';
 import {
   type Assignment,
   assignmentToJson,
@@ -162,6 +162,10 @@ const SYNC_AGAIN_MS = 1_000;
 /** Requests open to one endpoint at a time when not told. */
 const JOBS_MAX = 50;
 
+/** First and longest pause before what an endpoint answered is stored again, in milliseconds. */
+const STORE_AGAIN_MS = 50;
+const STORE_AGAIN_MS_MAX = 2_000;
+
 /** Answers that say "not now" of the endpoint, and nothing of the run. */
 const NOT_NOW = new Set([429, 502, 503, 504]);
 
@@ -273,31 +277,54 @@ class PushChannel implements WorkerChannel {
         .post(new URL(this.url), body, this.#headers(body), controller.signal)
         .catch((error: unknown) => (error instanceof Error ? error : new Error(String(error))));
       if (controller.signal.aborted) return; // revoked: the engine has decided already
-      await this.#take(assignment, answer);
+      const store = this.#take(assignment, answer);
+      for (let failures = 0; !controller.signal.aborted && !(await this.#isStored(store)); failures++)
+        await this.#pause(Math.min(STORE_AGAIN_MS * 2 ** failures, STORE_AGAIN_MS_MAX), controller.signal);
     } finally {
       this.#open.delete(assignment.jobId);
     }
   }
 
-  async #take(assignment: Assignment, answer: HttpAnswer | Error): Promise<void> {
+  /** Whether that is done. The endpoint has forgotten the job: what cannot be stored just now is stored later. */
+  async #isStored(store: () => Promise<unknown>): Promise<boolean> {
+    try {
+      await store();
+      return true;
+    } catch (error) {
+      if (!(error instanceof IronflowError && error.retryable)) throw error;
+      this.#ports.logger.warn('what came of a request cannot be stored yet', { url: this.url, error });
+      return false;
+    }
+  }
+
+  #pause(ms: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#ports.clock.setTimer(ms, resolve);
+      signal.addEventListener('abort', () => {
+        timer.cancel();
+        resolve();
+      });
+    });
+  }
+
+  /** @returns what stores that it came to this. */
+  #take(assignment: Assignment, answer: HttpAnswer | Error): () => Promise<unknown> {
+    const fails = (failure: Failure) => () => this.#ports.fail(this.sessionId, assignment, failure);
     if (answer instanceof Error || NOT_NOW.has(answer.status)) {
       this.#rest(answer instanceof Error ? answer.message : `it answered ${answer.status}`);
-      return this.#ports.handBack(this.sessionId, assignment);
+      return () => this.#ports.handBack(this.sessionId, assignment);
     }
     this.#rests = 0;
-    if (answer.status !== 200) return this.#ports.fail(this.sessionId, assignment, statusFailure(this.url, answer));
+    if (answer.status !== 200) return fails(statusFailure(this.url, answer));
     let report: { readonly report: Report; readonly extended: boolean };
     try {
       report = readAnswer(answer.body, assignment);
     } catch (error) {
       if (error instanceof LimitError) {
         const { name, code, message, details } = error;
-        return this.#ports.fail(this.sessionId, assignment, {
-          ...{ name, code, retryable: false, message },
-          ...(details && { details }),
-        });
+        return fails({ ...{ name, code, retryable: false, message }, ...(details && { details }) });
       }
-      return this.#ports.fail(this.sessionId, assignment, {
+      return fails({
         name: 'PushError',
         code: 'PUSH_FAILED',
         retryable: false,
@@ -305,7 +332,7 @@ class PushChannel implements WorkerChannel {
       });
     }
     this.conversational = report.extended;
-    await this.#ports.report(this.sessionId, report.report, report.extended);
+    return () => this.#ports.report(this.sessionId, report.report, report.extended);
   }
 
   #body(assignment: Assignment): string {

@@ -62,6 +62,8 @@ const RESTART_GRACE_MS = 10_000;
 const CONTRACT_UNHELD_AFTER_MS = 10_000;
 /** How many sessions that said good-bye are remembered until their end is logged, which is soon. */
 const LEFT_MAX = 1_000;
+/** Pause before the end of a session is stored again, in milliseconds: the store may be away. */
+const END_AGAIN_MS = 1_000;
 const LOST = 'The lease of this job has ended.';
 /** The lease of a session that cannot outlive this process, where no other process would notice: practically for ever. */
 const OWN_LEASE_MS = 366 * 86_400_000;
@@ -207,7 +209,26 @@ export class Sessions {
     this.#own.delete(sessionId);
     this.#sayLeft(sessionId);
     logger.info('worker has left', { workerId: sessionId });
-    await commit.run('endSession', undefined, (tx) => endSession(tx, sessionId, commands));
+    await commit
+      .run('endSession', undefined, (tx) => endSession(tx, sessionId, commands))
+      .catch((error) => {
+        this.#endLater(sessionId);
+        throw error;
+      });
+  }
+
+  /** Tried until it is done: a worker of this process that has left falls silent for nobody. */
+  #endLater(sessionId: string): void {
+    const { clock, commit, commands, logger } = this.#options;
+    clock.setTimer(END_AGAIN_MS, () => {
+      if (this.#closed || this.#connected.has(sessionId) || this.#own.has(sessionId)) return;
+      commit
+        .run('endSession', undefined, (tx) => endSession(tx, sessionId, commands))
+        .catch((error) => {
+          logger.warn('the end of a session could not be stored yet', { workerId: sessionId, error });
+          this.#endLater(sessionId);
+        });
+    });
   }
 
   /** The polling session of this id, taken up from the store when an earlier engine registered it. */

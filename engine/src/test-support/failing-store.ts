@@ -8,7 +8,8 @@ export class FailingStore extends MemoryStore {
   #commit: { readonly writes: Table; readonly when: 'before' | 'after' } | undefined;
   #claim: 'before' | 'after' | undefined;
   #scan: Table | undefined;
-  isAway = false;
+  #isAway = false;
+  #refused = 0;
 
   /** The next commit that writes to a table fails: before it has taken place, or after, so that only its answer is lost. */
   failCommit(writes: Table, when: 'before' | 'after'): void {
@@ -21,6 +22,16 @@ export class FailingStore extends MemoryStore {
 
   failScan(table: Table): void {
     this.#scan = table;
+  }
+
+  /** Fails all commits, claims and scans. @returns how many it has failed by then. */
+  beAway(): () => number {
+    this.#isAway = true;
+    return () => this.#refused;
+  }
+
+  comeBack(): void {
+    this.#isAway = false;
   }
 
   override async commit(writeSets: readonly WriteSet[]): Promise<CommitResult[]> {
@@ -43,7 +54,8 @@ export class FailingStore extends MemoryStore {
   }
 
   async #failing<T>(when: 'before' | 'after' | undefined, work: () => Promise<T>): Promise<T> {
-    if (this.isAway || when === 'before') throw new StoreUnavailableError('away for a moment');
+    if (this.#isAway) this.#refused++;
+    if (this.#isAway || when === 'before') throw new StoreUnavailableError('away for a moment');
     const answer = await work();
     if (when === 'after') throw new StoreUnavailableError('the answer was lost');
     return answer;
