@@ -119,8 +119,9 @@ class WaitToBegin {
     const tx = this.#tx;
     const { env } = this.#run;
     let match: WaitMatch;
+    const own = request.match ? await this.#runEvent() : undefined;
     try {
-      match = request.match ? resolveWaitMatch(request.match, await this.#runEvent()) : anyEvent;
+      match = request.match ? resolveWaitMatch(request.match, own) : anyEvent;
     } catch (error) {
       return this.#failed('wait_for_event', error);
     }
@@ -151,9 +152,10 @@ class WaitToBegin {
     const tx = this.#tx;
     const { env, logPosition } = this.#run;
     const questions: AlternativeQuestion[] = [];
+    const own = request.alternatives.some(({ match }) => match) ? await this.#runEvent() : undefined;
     try {
       for (const { key, event: eventName, match } of request.alternatives) {
-        const { path, value, expression } = match ? resolveWaitMatch(match, await this.#runEvent()) : anyEvent;
+        const { path, value, expression } = match ? resolveWaitMatch(match, own) : anyEvent;
         const question = { env, eventName, matchPath: path, matchValue: value, matchExpression: expression };
         questions.push({ ...question, name: key, fromPosition: logPosition });
       }
@@ -238,6 +240,7 @@ class WaitToBegin {
     return { run: { ...this.#run, openWaits: this.#run.openWaits + 1 }, isNew: true };
   }
 
+  /** For what is wrong with the question. What is wrong with the store at this moment is not the function's affair. */
   #failed(kind: StepKind, error: unknown): BegunWait {
     if (!isIronflowError(error)) throw error;
     const failure: Failure = {

@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { createFunction } from '../../../src/function/index.ts';
 import { MemoryStore } from '../store/memory/index.ts';
 import type { Store } from '../store/port.ts';
-import { waits } from '../store/tables.ts';
+import { events, waits } from '../store/tables.ts';
+import { FailingStore } from '../test-support/failing-store.ts';
 import { env, openTestEngine, type TestEngine } from '../test-support/index.ts';
 
 const HOUR = 3_600_000;
@@ -337,4 +338,24 @@ describe('a wait that is told again', () => {
     await clock.advance(HOUR);
     expect(await status(harness, runIds[0])).toMatchObject({ status: 'completed', output: 'awake' });
   });
+});
+
+test('a wait that could not be begun because the store was away has not failed', async () => {
+  const store = new FailingStore();
+  const harness = await openTestEngine({ store });
+  const retry = { maxAttempts: 2, initialDelayMs: 1_000, backoffFactor: 1 } as const;
+  const fn = createFunction({ id: 'f', triggers: [{ event: 'go' }], retry }, async ({ step }) => {
+    return (await step.waitForEvent('answer', { event: 'answer', match: 'data.id', timeout: '1h' })).data;
+  });
+  await harness.worker([fn], {
+    between: (report, send) => {
+      if (report.waits.length > 0 && report.fence === 1) store.failScan(events);
+      return send(report);
+    },
+  });
+  const { runIds } = await harness.emit('go', { id: 1 });
+  await harness.clock.advance(2_000);
+  await harness.emit('answer', { id: 1 });
+  await harness.clock.settle();
+  expect(await harness.engine.getRun(env, runIds[0] ?? '')).toMatchObject({ status: 'completed', output: { id: 1 } });
 });
