@@ -4,6 +4,7 @@
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import type { IronflowClient, IronflowFunction, Run } from '../../src/index.ts';
 import { createFunction } from '../../src/index.ts';
+import { testCrowd } from './functions/crowd.ts';
 import { testData } from './functions/data.ts';
 import { testEnds } from './functions/ends.ts';
 import { testFailures } from './functions/failures.ts';
@@ -76,6 +77,7 @@ export function describeBehaviour(transport: string, open: () => Promise<Behavio
     testData(parts);
     testEnds(parts);
     testLoad(parts);
+    testCrowd(parts);
     testSteering(parts);
   });
 }

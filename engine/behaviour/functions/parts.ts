@@ -10,6 +10,8 @@ import type {
 /** What workers and endpoints are configured with alike. */
 export interface ProvideOptions {
   readonly eventDefinitions?: EventDefinitionRegistry | undefined;
+  /** Of a worker; an endpoint has the engine's default. */
+  readonly maxConcurrentJobs?: number | undefined;
 }
 
 /** What the tests of functions do with the transport under test. */
