@@ -157,7 +157,9 @@ export class Engine {
       changed: () => {
         this.#loops.lookAgain();
         // What one that is gone did last, and no news told of, nobody looks for once this engine is alone.
-        if (this.#slowLook !== undefined) this.#inBackground('a look at the store failed', this.#lookAtAll());
+        if (this.#slowLook === undefined) return;
+        this.#dispatcher.lookAgain();
+        this.#lostAnswers.note();
       },
       takeOver: async (engineId) => {
         await this.#sessions.giveUpEngine(engineId);

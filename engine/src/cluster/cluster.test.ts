@@ -4,16 +4,25 @@ import { capabilities, parseFunctionRegistration } from '@ironflow/core/wire';
 import { expect, onTestFinished, test } from 'vitest';
 import { createFunction, registrationOf } from '../../../src/function/index.ts';
 import { type Logger, silentLogger } from '../ports/logger.ts';
+import { StoreUnavailableError } from '../store/errors.ts';
 import { MemoryStore } from '../store/memory/index.ts';
+import type { Store } from '../store/port.ts';
 import { engines, runs, sessions } from '../store/tables.ts';
 import { env, openTestEngine, type TestEngine, VirtualClock } from '../test-support/index.ts';
 
 /** A shared store of which notifications can be kept from arriving. */
 class SharedStore extends MemoryStore {
   deaf = false;
+  /** Whether the next look at sessions fails. */
+  failSessions = false;
   constructor() {
     super({ exclusive: false });
   }
+  override get: Store['get'] = (table, keys) => {
+    if (!this.failSessions || table.name !== sessions.name) return super.get(table, keys);
+    this.failSessions = false;
+    return Promise.reject(new StoreUnavailableError('away for a moment'));
+  };
   override watch(channel: string, listener: (payload: string) => void): () => void {
     return super.watch(channel, (payload) => {
       if (!this.deaf) listener(payload);
@@ -250,4 +259,32 @@ test('the last engine takes up what one that left had queued, though no news of 
   await closing;
   await clock.advance(15_000);
   expect(await statusOf(runIds[0])).toBe('waiting');
+});
+
+test('the last engine hears of an end that one that left has seen, also when the store fails its first look', async () => {
+  const { store, clock, members } = await openCluster(2);
+  const leaving = member(members, 1);
+  const body = Promise.withResolvers<void>();
+  const fn = createFunction({ id: 'f', triggers: [{ event: 'begin' }] }, ({ step }) =>
+    step.run('a', () => body.promise),
+  );
+  await leaving.worker([fn]);
+  await clock.advance(1);
+  const { runIds } = await leaving.emit('begin');
+  await clock.settle();
+  let heard: string | undefined;
+  void member(members, 0)
+    .engine.result(env, runIds[0] ?? '', 600_000)
+    .then(({ status }) => (heard = status));
+  await clock.settle();
+  store.deaf = true;
+  body.resolve();
+  await clock.settle();
+  const closing = leaving.engine.close();
+  await clock.advance(1);
+  await closing;
+  store.failSessions = true;
+  await clock.advance(15_000);
+  expect(store.failSessions).toBe(false);
+  expect(heard).toBe('completed');
 });
