@@ -230,6 +230,31 @@ describe('compensations', () => {
     ]);
   });
 
+  test('run all the same when the engine does not take what a step came to', async () => {
+    const calls: string[] = [];
+    const run = await execute(
+      async (step) => {
+        step.compensate('a', () => void calls.push('a'));
+        step.compensate('b', () => void calls.push('b'));
+        await step.run('c', () => 'too much');
+      },
+      {
+        answer: ({ records }) => {
+          if (records.some(({ name }) => name === 'c')) throw new ValidationError('too large');
+          return undefined;
+        },
+      },
+    );
+    expect(calls).toEqual(['b', 'a']);
+    expect(told(run.reports)).toEqual([
+      'run c completed',
+      'failing',
+      'compensate compensate:b completed',
+      'compensate compensate:a completed',
+      'failed',
+    ]);
+  });
+
   describe('with an engine of the published contract', () => {
     test('run only when the error is not retryable, and go with the end', async () => {
       const calls: string[] = [];

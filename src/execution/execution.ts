@@ -453,6 +453,8 @@ export class Execution {
       this.#touch();
       return;
     }
+    // Their steps come to nothing, and hold up nobody: what undoes the run takes its places behind them.
+    for (const { turn } of [...recorded, ...this.#records]) this.#history.done(turn);
     this.#records = [];
     this.#waits = [];
     this.#end = { status: 'failed', error: { ...failureFrom(error), retryable: isRetryable(error) } };
