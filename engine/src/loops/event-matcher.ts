@@ -216,8 +216,13 @@ export class EventMatcher {
       } catch (error) {
         logger.error('an event could not be matched with its waits and will be tried again', { ...fields, error });
         await new Promise<void>((resolve) => {
-          this.#pauses.add(resolve);
-          clock.setTimer(FAILURE_PAUSE_MS, resolve);
+          const end = () => {
+            timer.cancel();
+            this.#pauses.delete(end);
+            resolve();
+          };
+          const timer = clock.setTimer(FAILURE_PAUSE_MS, end);
+          this.#pauses.add(end);
         });
       }
     }
