@@ -13,6 +13,8 @@ export interface StoreFaults {
   readonly killAfter: number;
   readonly failBefore: number;
   readonly failAfter: number;
+  /** Chance, at each read. */
+  readonly failRead: number;
   /** Longest delay of an operation, in milliseconds. */
   readonly delayMs: number;
   /** Chance that a notification is lost on its way to one of its listeners. */
@@ -24,6 +26,7 @@ export const noFaults: StoreFaults = {
   killAfter: 0,
   failBefore: 0,
   failAfter: 0,
+  failRead: 0,
   delayMs: 0,
   loseNews: 0,
 };
@@ -104,8 +107,14 @@ export class FaultyStore implements Store {
   async close(): Promise<void> {}
 
   async #read<T>(read: () => Promise<T>): Promise<T> {
+    const { random, process, faults, count } = this.#options;
     await this.#delay();
-    return this.#options.process.whileAlive(read());
+    const { failRead } = faults();
+    if (failRead > 0 && random.chance(failRead)) {
+      count('a read failed');
+      throw new StoreUnavailableError('the simulated store is unreachable');
+    }
+    return process.whileAlive(read());
   }
 
   async #write<T>(write: () => Promise<T>): Promise<T> {

@@ -229,6 +229,7 @@ function drawFaults(random: Random, skewMs: number, planted: PlantedBug): Faults
       killAfter: rate(0.02),
       failBefore: rate(0.05),
       failAfter: rate(0.05),
+      failRead: rate(0.02),
       delayMs: random.chance(0.5) ? 0 : random.int(1, 50),
       loseNews: planted.losesNews === true ? 1 : rate(0.5),
     },
