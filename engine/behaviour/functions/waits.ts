@@ -53,7 +53,7 @@ export function testWaits({ client, define, execute, finish, provide, start }: B
     const child = define(
       async ({ event, step }) => {
         if (event.data.fail) throw new NonRetryableError('the child failed');
-        await step.sleep('nap', 10);
+        await step.sleep('nap', event.data.slow ? 2_000 : 10);
         return step.run('work', () => ({ doubled: event.data.n * 2 }));
       },
       { triggers: [] },
@@ -63,7 +63,7 @@ export function testWaits({ client, define, execute, finish, provide, start }: B
       const failure = await step
         .invoke(child.id, { fail: true })
         .catch((error: Error) => `${error.name}: ${error.message}`);
-      const late = await step.invoke(child.id, { n: 1 }, { timeout: 1 }).catch((error: Error) => error.name);
+      const late = await step.invoke(child.id, { slow: true }, { timeout: 1 }).catch((error: Error) => error.name);
       const { runId } = await step.invokeAsync(child.id, { n: 8 });
       return { doubled: result.doubled, failure, late, runId };
     });
