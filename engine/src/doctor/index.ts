@@ -25,7 +25,8 @@ import {
 import { type Finding, rowName } from './finding.ts';
 import { examineLogs } from './log-checks.ts';
 import { examineRegistry } from './registry-checks.ts';
-import { examineRun, type RunPicture } from './run-checks.ts';
+import { examineRun } from './run-checks.ts';
+import type { RunPicture } from './run-picture.ts';
 
 export type { Finding } from './finding.ts';
 

@@ -1,36 +1,11 @@
 // What must hold of a run together with its waits, steps and lease. Each check is of rows as they were at one moment.
 
-import { failRun, settleWait } from '../commands/end-run.ts';
-import { isStepped, type SteppedWait } from '../commands/waits.ts';
-import type { Transaction } from '../group-commit/index.ts';
-import { isEnded, queueRun, restRun } from '../kernel/run.ts';
-import {
-  matchPaths,
-  type RunRow,
-  runs,
-  type SessionRow,
-  type StepRow,
-  steps,
-  type WaitRow,
-  waits,
-} from '../store/tables.ts';
-import { type Finding, isJson, rowName } from './finding.ts';
-
-/** A run with all that hangs on it. */
-export interface RunPicture {
-  readonly run: RunRow;
-  readonly waits: readonly WaitRow[];
-  readonly steps: readonly StepRow[];
-  /** The session that holds its lease. */
-  readonly session: SessionRow | null;
-  /** Runs that its waits are for, by id. */
-  readonly children: ReadonlyMap<string, RunRow | null>;
-  /** Its waits for events of which no event would know to look. */
-  readonly unlistedWaits: readonly WaitRow[];
-}
-
-/** How late the engine may be before something is wrong, in milliseconds. */
-const LATE_MS = 60_000;
+import { isEnded, restRun } from '../kernel/run.ts';
+import { type RunRow, runs, type WaitRow, waits } from '../store/tables.ts';
+import { type Finding, isJson } from './finding.ts';
+import { LATE_MS, nameOf, patch, type RunPicture, requeue, reread, seconds, waitName } from './run-picture.ts';
+import { examineSteps } from './step-checks.ts';
+import { examineWait } from './wait-checks.ts';
 
 export function examineRun(picture: RunPicture, now: number): Finding[] {
   const { run } = picture;
@@ -39,36 +14,6 @@ export function examineRun(picture: RunPicture, now: number): Finding[] {
     ...(isEnded(run) ? examineEnded(picture) : examineOpen(picture, now)),
     ...examineSteps(picture),
   ];
-}
-
-const nameOf = (run: RunRow) => rowName(runs, [run.id]);
-const waitName = ({ runId, stepId }: WaitRow) => rowName(waits, [runId, stepId]);
-const stepName = ({ runId, stepId }: StepRow) => rowName(steps, [runId, stepId]);
-
-/** Reads the run again, for a repair: null when there is nothing to repair any more. */
-async function reread(tx: Transaction, before: RunRow): Promise<RunRow | null> {
-  const run = await tx.get(runs, [before.id]);
-  return run !== null && run.fence === before.fence && run.status === before.status ? run : null;
-}
-
-function patch(before: RunRow, change: (run: RunRow) => Partial<RunRow>): NonNullable<Finding['apply']> {
-  return async (tx) => {
-    const run = await reread(tx, before);
-    if (run !== null) tx.update(runs, { ...run, ...change(run), updatedAt: tx.now });
-  };
-}
-
-/** A run that replays comes to where it was: queueing one that nothing would wake is always safe. */
-function requeue(before: RunRow): NonNullable<Finding['apply']> {
-  return async (tx, ports) => {
-    const run = await reread(tx, before);
-    if (run === null) return;
-    const left = await tx.scan({ table: waits, prefix: [run.id], limit: Number.MAX_SAFE_INTEGER });
-    const openWaits = left.filter(({ resolution }) => resolution === null).length;
-    tx.update(runs, queueRun({ ...run, openWaits, retryAt: null }, tx.now));
-    const { env, functionId, functionVersion: version } = run;
-    tx.afterCommit(() => ports.outside.queued({ env, functionId, version }));
-  };
 }
 
 /** What one row of `runs` says of itself. */
@@ -262,165 +207,7 @@ function examineOpen(picture: RunPicture, now: number): Finding[] {
   return [...found, ...open.flatMap((wait) => examineWait(wait, picture, now))];
 }
 
-function examineWait(
-  wait: WaitRow,
-  { run, waits: open, steps: done, children, unlistedWaits }: RunPicture,
-  now: number,
-): Finding[] {
-  const found: Finding[] = [];
-  const rows = [waitName(wait), nameOf(run)];
-  if (done.some(({ stepId }) => stepId === wait.stepId)) {
-    found.push({
-      check: 'wait-of-finished-step',
-      rows: [...rows, rowName(steps, [wait.runId, wait.stepId])],
-      message: 'The step has ended, and is waited for as well: it would end twice.',
-      repair: 'delete the wait',
-      apply: async (tx) => {
-        const current = await tx.get(runs, [run.id]);
-        const left = await tx.get(waits, [wait.runId, wait.stepId]);
-        if (current === null || left === null || (await tx.get(steps, [wait.runId, wait.stepId])) === null) return;
-        tx.delete(waits, [wait.runId, wait.stepId]);
-        tx.update(runs, { ...current, openWaits: Math.max(0, current.openWaits - 1) });
-      },
-    });
-    return found;
-  }
-  if (wait.dueAt === null && (wait.kind === 'sleep' || wait.kind === 'retry' || wait.kind === 'run-retry')) {
-    found.push({
-      check: 'wait-without-time',
-      rows,
-      message: `A ${wait.kind === 'sleep' ? 'sleep' : 'retry'} without a time would never be over.`,
-      repair: 'let it be over now',
-      apply: async (tx, ports) => {
-        const left = await tx.get(waits, [wait.runId, wait.stepId]);
-        if (left === null || left.dueAt !== null || left.resolution !== null) return;
-        tx.update(waits, { ...left, dueAt: tx.now });
-        tx.afterCommit(() => ports.outside.waitDueAt(wait.runId, tx.now));
-      },
-    });
-  }
-  if (wait.dueAt !== null && wait.dueAt < now - LATE_MS) {
-    found.push({
-      check: 'overdue-timer',
-      rows,
-      message: `It was due ${seconds(now - wait.dueAt)} ago. Is an engine running, and is its clock right?`,
-    });
-  }
-  if (unlistedWaits.includes(wait)) {
-    found.push({
-      check: 'wait-not-listed',
-      rows,
-      message: `Events "${wait.eventName}" would not be compared at "${wait.matchPath}": they would pass this wait by.`,
-      repair: 'list what is compared',
-      apply: async (tx) => {
-        const { env, eventName, matchPath: path } = wait;
-        if (eventName !== null && (await tx.get(matchPaths, [env, eventName, path])) === null)
-          tx.insert(matchPaths, { env, eventName, path });
-      },
-    });
-  }
-  if (wait.kind === 'alternative' && !open.some(({ stepId }) => stepId === wait.anyOf)) {
-    found.push({
-      check: 'alternative-of-nothing',
-      rows,
-      message: `It is one of several events that ${wait.anyOf} waits for, and that step waits no more: an event would meet it in vain.`,
-      repair: 'delete it',
-      apply: async (tx) => {
-        const current = await tx.get(runs, [run.id]);
-        const left = await tx.get(waits, [wait.runId, wait.stepId]);
-        if (current === null || left === null || (await tx.get(waits, [wait.runId, wait.anyOf ?? ''])) !== null) return;
-        tx.delete(waits, [wait.runId, wait.stepId]);
-        tx.update(runs, { ...current, openWaits: Math.max(0, current.openWaits - 1) });
-      },
-    });
-  }
-  if (wait.kind === 'child' && isStepped(wait)) {
-    const child = children.get(wait.childRunId ?? '') ?? null;
-    if (child === null || isEnded(child)) found.push(endedChild(wait, run, child));
-  }
-  return found;
-}
-
-function endedChild(wait: SteppedWait, run: RunRow, child: RunRow | null): Finding {
-  return {
-    check: 'child-has-ended',
-    rows: [waitName(wait), nameOf(run), ...(child === null ? [] : [nameOf(child)])],
-    message:
-      child === null
-        ? `It waits for run ${wait.childRunId}, which is not stored: nothing would end the wait before its timeout.`
-        : `It waits for run ${child.id}, which is ${child.status}: the run was not told.`,
-    repair: child?.status === 'completed' ? 'give it the output' : 'let the step fail',
-    apply: async (tx, ports) => {
-      const [current, left] = [await tx.get(runs, [run.id]), await tx.get(waits, [wait.runId, wait.stepId])];
-      if (current === null || left === null || !isStepped(left) || isEnded(current)) return;
-      const ended = await tx.get(runs, [wait.childRunId ?? '']);
-      if (ended !== null && !isEnded(ended)) return;
-      if (ended?.status === 'completed') {
-        await settleWait(tx, current, left, { status: 'completed', output: ended.output ?? ('null' as never) }, ports);
-        return;
-      }
-      const error = {
-        name: 'InvokeError',
-        code: 'INVOKE_FAILED',
-        retryable: false,
-        message: `Function "${wait.functionId}" ${ended === null ? 'left no run' : `ended as ${ended.status}`}.`,
-        details: { functionId: wait.functionId, childRunId: wait.childRunId },
-      };
-      if (left.failable) await settleWait(tx, current, left, { status: 'failed', error }, ports);
-      else await failRun(tx, current, error, ports);
-    },
-  };
-}
-
-function examineSteps({ run, steps: done }: RunPicture): Finding[] {
-  const found: Finding[] = [];
-  const places = new Map<string, StepRow>();
-  for (const step of done) {
-    const rows = [stepName(step)];
-    if ((step.status === 'completed') === (step.error !== null)) {
-      found.push({
-        check: 'step-without-result',
-        rows,
-        message: `The step is ${step.status} and has ${step.error === null ? 'no error' : 'an error'}: a replay would not know what to return.`,
-      });
-    }
-    for (const [column, text] of [
-      ['output', step.output],
-      ['error', step.error],
-    ] as const) {
-      if (text !== null && !isJson(text))
-        found.push({
-          check: 'unreadable-json',
-          rows,
-          message: `Its ${column} is not JSON: its run cannot be replayed.`,
-        });
-    }
-    if (step.fence > run.fence) {
-      found.push({
-        check: 'step-beyond-fence',
-        rows: [...rows, nameOf(run)],
-        message: `It was recorded under lease ${step.fence}, and the run has had ${run.fence}: the fence has gone back.`,
-        repair: 'put the fence forward',
-        apply: patch(run, ({ fence }) => ({ fence: Math.max(fence, step.fence) })),
-      });
-    }
-    const place = `${step.wake} ${step.sequence}`;
-    const other = places.get(place);
-    if (other !== undefined && step.fence > 0 && other.fence === step.fence) {
-      found.push({
-        check: 'steps-in-one-place',
-        rows: [stepName(other), ...rows],
-        message: 'Two steps have the same place in the order in which results reached the function.',
-      });
-    }
-    places.set(place, step);
-  }
-  return found;
-}
-
 /** Whether it can come to pass without the run itself. */
 function isWakeUp({ kind, dueAt, resolution }: WaitRow): boolean {
   return resolution === null && (dueAt !== null || kind === 'event' || kind === 'child' || kind === 'decision');
 }
-
-const seconds = (ms: number) => `${Math.round(ms / 1_000)} s`;
