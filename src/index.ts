@@ -104,6 +104,7 @@ export type {
   JsonOf,
   ParallelOptions,
   Published,
+  ResultOf,
   StepClient,
   StepOptions,
 } from './step/index.ts';

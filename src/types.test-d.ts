@@ -49,6 +49,15 @@ test('a step gives back what JSON keeps of its result', async () => {
   ).toEqualTypeOf<(string | number | boolean)[]>();
 });
 
+test('a result that may be undefined comes back as null', async () => {
+  const found = (): { id: string } | undefined => undefined;
+  expectTypeOf(await step.run('find', found)).toEqualTypeOf<{ id: string } | null>();
+  expectTypeOf(await step.run('save', async () => {})).toEqualTypeOf<undefined>();
+  expectTypeOf(await step.run('any', (): unknown => 1)).toEqualTypeOf<unknown>();
+  const find = createFunction({ id: 'find', triggers: [] }, async () => found());
+  expectTypeOf(await step.invoke(find)).toEqualTypeOf<{ id: string } | null>();
+});
+
 test('branches keep their types and their order', async () => {
   const both = await step.parallel('p', [(s) => s.run('a', () => 1), async () => 'two']);
   expectTypeOf(both).toEqualTypeOf<[number, string]>();

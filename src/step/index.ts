@@ -1,4 +1,4 @@
-export type { JsonOf } from './json-of.ts';
+export type { JsonOf, ResultOf } from './json-of.ts';
 export type {
   AlternativeFilter,
   Alternatives,

@@ -25,6 +25,21 @@ export type JsonOf<T> =
                     ? JsonOfObject<T>
                     : never;
 
+/**
+ * The type of a step's whole result. One that is `undefined` is stored as JSON's `null`, and comes back as that: who asks whether
+ * something was found must ask for `null`. A body that never gives anything back keeps its type: nobody looks at what it gave.
+ */
+export type ResultOf<T> = 0 extends 1 & T
+  ? T
+  : unknown extends T
+    ? T
+    : [T] extends [never]
+      ? never
+      : // biome-ignore lint/suspicious/noConfusingVoidType: what a body without a return statement has
+        [T] extends [undefined | void]
+        ? undefined
+        : JsonOfElement<T>;
+
 type JsonOfElement<T> = T extends undefined ? null : JsonOf<T>;
 
 type JsonOfObject<T extends object> = {

@@ -121,7 +121,7 @@ class ExecutionSteps {
     const name = typeof first === 'string' ? first : Object.keys(filters).join('|');
     return this.#step(name, () => {
       const alternatives = Object.entries(filters).map(([key, filter]) => {
-        const { event, match } = eventToWaitFor(`${name}" ("${key}")`, filter as AlternativeFilter); // `timeout` is the only other key
+        const { event, match } = eventToWaitFor(`${name}.${key}`, filter as AlternativeFilter); // `timeout` is the only other key
         return { key, event, ...(match && { match }) };
       });
       if (alternatives.length === 0 || alternatives.length > limits.alternativesMax) {
@@ -143,6 +143,7 @@ class ExecutionSteps {
   invoke(called: string | Invokable, input?: unknown, options: InvokeOptions = {}): Promise<unknown> {
     const functionId = idOf(called);
     return this.#step(functionId, () => {
+      assertCalled('invoke', called);
       const timeoutMs =
         options.timeout === undefined
           ? invokeTimeoutMsDefault
@@ -165,6 +166,7 @@ class ExecutionSteps {
   invokeAsync(called: string | Invokable, input?: unknown): Promise<{ readonly runId: string }> {
     const functionId = idOf(called);
     return this.#step(functionId, () => {
+      assertCalled('invokeAsync', called);
       const request = {
         input: payloadFrom(input, `input of invokeAsync "${functionId}"`),
         stepId: this.#nextId(functionId),
@@ -220,8 +222,10 @@ class ExecutionSteps {
 
   publish(topic: string, data?: unknown): Promise<Published> {
     const name = `publish:${String(topic)}`;
-    return this.#step(topic, () => {
-      assertSubject(topic, `The topic of step "${name}"`, { pattern: false });
+    return this.#step('publish', () => {
+      if (typeof topic !== 'string')
+        throw new ValidationError('step.publish needs a topic: text such as "order-notifications".');
+      assertSubject(topic, 'The topic of step.publish', { pattern: false });
       const message = payloadFrom(data ?? {}, `data of step "${name}"`);
       return this.#execution.publish({ id: this.#nextId(name), name, topic, message }) as Promise<Published>; // as engines answer
     });
@@ -265,9 +269,27 @@ class ExecutionSteps {
   }
 }
 
-/** The id of a function that is called; another thing is refused as a name is. */
+/** The id of a function that is called; for another thing, a name that says so where it is refused. */
 function idOf(called: string | Invokable): string {
-  return typeof called === 'object' && called !== null ? called.id : called;
+  const id = typeof called === 'object' && called !== null ? called.id : called;
+  return typeof id === 'string' && id !== '' ? id : '(no function)';
+}
+
+/** @throws {ValidationError} when it is neither a function nor an id. */
+function assertCalled(method: 'invoke' | 'invokeAsync', called: unknown): void {
+  const id = typeof called === 'object' && called !== null && 'id' in called ? called.id : called;
+  if (typeof id === 'string' && id !== '') return;
+  // What two modules import from each other is undefined in one of them while they load.
+  const hint = called === undefined ? ' Look whether two modules import each other, or give the id.' : '';
+  throw new ValidationError(
+    `step.${method} needs a function that createFunction made, or its id; it was given ${shown(called)}.${hint}`,
+  );
+}
+
+/** A wrong argument, short enough for an error. */
+function shown(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value);
+  return value === null || typeof value !== 'object' ? String(value).slice(0, 40) : 'an object without an id';
 }
 
 /** What a filter asks for. @throws {ValidationError} */

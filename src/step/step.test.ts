@@ -90,7 +90,20 @@ describe('wrong use', () => {
     ['a wait for a pattern', (s) => s.waitForEvent('w', { event: 'order.*' }), /wildcard/],
     ['a match that is no text', (s) => s.waitForEvent('w', { event: 'e', match: {} as never }), /match of step "w"/],
     ['a wait with a wrong timeout', (s) => s.waitForEvent('w', { event: 'e', timeout: -1 }), /^timeout of step "w"/],
-    ['a call of nothing', (s) => s.invoke(''), /needs a name/],
+    ['a call of nothing', (s) => s.invoke(''), /^step.invoke needs a function .*given ""\.$/],
+    [
+      'a call of what is not there yet',
+      (s) => s.invokeAsync(undefined as never),
+      /^step.invokeAsync needs .* given undefined\. Look whether two modules import each other/,
+    ],
+    ['a call of another object', (s) => s.invoke({} as never), /given an object without an id\.$/],
+    ['a message to no topic', (s) => s.publish(''), /^The topic of step.publish "" is empty/],
+    ['a message to what is no topic', (s) => s.publish(undefined as never), /^step.publish needs a topic/],
+    [
+      'an alternative without a name',
+      (s) => s.waitForAny('w', { paid: 'order.paid' }),
+      /^Step "w.paid" waits for an event without a name/,
+    ],
     ['an input that is no JSON', (s) => s.invoke('f', { n: 1n }), /^The input of invoke "f" cannot be stored/],
     [
       'an input that is too large',

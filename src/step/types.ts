@@ -1,6 +1,6 @@
 import type { AnyEventData, DataOf, Duration, EventDefinition, IronflowEvent } from '@ironflow/core';
 import type { StepContext } from '../execution/index.ts';
-import type { JsonOf } from './json-of.ts';
+import type { ResultOf } from './json-of.ts';
 import type { Alternatives, EventFilter, InvokeOptions, ParallelOptions, StepOptions } from './options.ts';
 
 /** What a function reaches its steps through. Every step's result is durable before its promise settles. */
@@ -17,7 +17,7 @@ export interface StepClient {
     name: string,
     fn: (context: StepContext) => T | PromiseLike<T>,
     options?: StepOptions,
-  ): Promise<JsonOf<Awaited<T>>>;
+  ): Promise<ResultOf<Awaited<T>>>;
 
   /**
    * Parks the run until `duration` has passed. A parked run holds no worker.
@@ -145,7 +145,7 @@ type InputOf<F extends Invokable> = F['handler'] extends (context: infer C) => u
   : never;
 
 /** What it returns, as JSON keeps it. */
-type OutputOf<F extends Invokable> = JsonOf<Awaited<ReturnType<F['handler']>>>;
+type OutputOf<F extends Invokable> = ResultOf<Awaited<ReturnType<F['handler']>>>;
 
 export interface Published {
   readonly eventId: string;
