@@ -40,7 +40,7 @@ describe('suspension', () => {
       { stepId: 'run_1:nap:0', name: 'nap', kind: 'sleep', until, sequence: 1, wake: 0 },
       { stepId: 'run_1:approval:0', kind: 'wait_for_event', event: 'approved', match: 'data.id', timeoutMs: 2 * HOUR },
       { stepId: 'run_1:child:0', kind: 'invoke', functionId: 'child', input: { text: '{"n":1}' }, timeoutMs: 30_000 },
-      { stepId: 'run_1:other:0', kind: 'invoke_async', functionId: 'other', input: { text: 'null' }, sequence: 4 },
+      { stepId: 'run_1:other:0', kind: 'invoke_async', functionId: 'other', input: { text: '{}' }, sequence: 4 },
     ]);
   });
 

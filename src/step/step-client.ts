@@ -12,7 +12,7 @@ import {
   utf8Length,
   ValidationError,
 } from '@ironflow/core';
-import { invokeTimeoutMsDefault, waitTimeoutMsDefault } from '@ironflow/core/wire';
+import { invokeTimeoutMsDefault, type Payload, waitTimeoutMsDefault } from '@ironflow/core/wire';
 import { type Execution, payloadFrom, type StepContext } from '../execution/index.ts';
 import type {
   AlternativeFilter,
@@ -150,7 +150,7 @@ class ExecutionSteps {
           : parseDuration(options.timeout, `timeout of invoke "${functionId}"`);
       return this.#execution.wait(
         {
-          input: payloadFrom(input, `input of invoke "${functionId}"`),
+          input: inputFrom(input, `input of invoke "${functionId}"`),
           stepId: this.#nextId(functionId),
           name: functionId,
           kind: 'invoke',
@@ -168,7 +168,7 @@ class ExecutionSteps {
     return this.#step(functionId, () => {
       assertCalled('invokeAsync', called);
       const request = {
-        input: payloadFrom(input, `input of invokeAsync "${functionId}"`),
+        input: inputFrom(input, `input of invokeAsync "${functionId}"`),
         stepId: this.#nextId(functionId),
         name: functionId,
         kind: 'invoke_async' as const,
@@ -284,6 +284,11 @@ function assertCalled(method: 'invoke' | 'invokeAsync', called: unknown): void {
   throw new ValidationError(
     `step.${method} needs a function that createFunction made, or its id; it was given ${shown(called)}.${hint}`,
   );
+}
+
+/** What is called finds an object in its `event.data`, as after an emit without data. */
+function inputFrom(input: unknown, what: string): Payload {
+  return payloadFrom(input === undefined ? {} : input, what);
 }
 
 /** A wrong argument, short enough for an error. */

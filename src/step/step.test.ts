@@ -1,5 +1,5 @@
 import { NonRetryableError, StepError, ValidationError } from '@ironflow/core';
-import { payloadValue, type Report } from '@ironflow/core/wire';
+import { payloadText, payloadValue, type Report } from '@ironflow/core/wire';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { execute, memoOf, type Scripted, turns, type VirtualClock } from '../test-support/index.ts';
@@ -151,7 +151,7 @@ describe('wrong use', () => {
   });
 });
 
-describe('sleepUntil and waitForEvent', () => {
+describe('sleepUntil, waitForEvent and invoke', () => {
   test.each([
     [new Date(Date.UTC(2030, 0, 1)), Date.UTC(2030, 0, 1)],
     ['2030-01-01T00:00:00Z', Date.UTC(2030, 0, 1)],
@@ -160,6 +160,14 @@ describe('sleepUntil and waitForEvent', () => {
   ])('sleeps until %s', async (date, until) => {
     const run = await execute((step) => step.sleepUntil('nap', date));
     expect(run.reports[0]?.waits).toMatchObject([{ kind: 'sleep', until }]);
+  });
+
+  test('calls a function with an empty object when it is given nothing, and with null when it is given that', async () => {
+    const run = await execute((step) =>
+      Promise.all([step.invoke('f'), step.invokeAsync('f'), step.invoke('f', null), step.invoke('f', undefined)]),
+    );
+    const inputs = run.reports.flatMap(({ waits }) => waits).map((wait) => 'input' in wait && payloadText(wait.input));
+    expect(inputs).toEqual(['{}', '{}', 'null', '{}']);
   });
 
   test('waits seven days, and trims what it is told', async () => {

@@ -64,6 +64,7 @@ export interface StepClient {
    * Calls another function and waits for what it returns. The call is a run of its own; cancelling this one cancels it, unless
    * `cancelWithParent` is false.
    * @param fn - The function itself, which gives input and output their types; or its id.
+   * @param input - What it finds in its `event.data`. Default `{}`.
    * @throws {InvokeError} when it failed; {InvokeTimeoutError} when it took longer than `timeout` (default 30 seconds).
    */
   invoke<const F extends Invokable>(fn: F, ...args: [...InputOf<F>, options?: InvokeOptions]): Promise<OutputOf<F>>;
