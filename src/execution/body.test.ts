@@ -303,4 +303,16 @@ describe('what a body or a handler throws', () => {
     ]);
     expect(seen.slice(2)).toEqual(seen.slice(0, 2));
   });
+
+  test('shows where its body threw, live as on replay, also where it fails the run', async () => {
+    const declineTheCard = () => {
+      throw new NonRetryableError('declined');
+    };
+    const live = await execute((step) => step.run('charge', declineTheCard));
+    const { error } = live.outcome() as { error: { stack: string } };
+    expect(error.stack).toMatch(/^NonRetryableError: declined\n\s+at declineTheCard /);
+    const memo = live.reports.flatMap(({ records }) => records);
+    const replayed = await execute((step) => step.run('charge', declineTheCard), { assignment: { memo, sequence: 1 } });
+    expect(replayed.outcome()).toEqual(live.outcome());
+  });
 });

@@ -98,8 +98,14 @@ function describe(thrown: unknown): string {
   }
 }
 
-/** The error that stands for a step's terminal failure. */
+/** The error that stands for a step's terminal failure. Its stack shows where the body threw: ours would show only how we came to tell. */
 export function stepErrorFrom(failure: Failure, stepId: string, stepName: string, retryable = false): StepError {
+  const error = errorOfStep(failure, stepId, stepName, retryable);
+  error.stack = failure.stack ?? `${error.name}: ${error.message}`;
+  return error;
+}
+
+function errorOfStep(failure: Failure, stepId: string, stepName: string, retryable: boolean): StepError {
   const { message, code, details } = failure;
   const options = { stepId, stepName, retryable, cause: likeness(failure), ...(details && { details }) };
   switch (code) {
