@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as core from '@ironflow/core';
+import { invokeTimeoutMsDefault, waitTimeoutMsDefault } from '@ironflow/core/wire';
 import * as engine from '@ironflow/engine';
 import { describe, expect, test } from 'vitest';
 import { tables } from '../engine/src/store/tables.ts';
@@ -92,4 +93,56 @@ test('docs/guides/doctor.md tells of every check, and of no other', () => {
     .split('\n')
     .flatMap((line) => [...(line.split('|')[1] ?? '').matchAll(/`([a-z-]+)`/g)].map(([, name]) => name));
   expect(told.toSorted()).toEqual([...inCode].sort());
+});
+
+describe('docs/reference/steps/', () => {
+  const folder = join(root, 'docs/reference/steps');
+  const pages = readdirSync(folder).map((name) => [name, readFileSync(join(folder, name), 'utf8')] as const);
+  const pageOf = (name: string) => readFileSync(join(folder, name), 'utf8');
+  const fieldsOf = (file: string, name: string) => {
+    const text = readFileSync(join(root, file), 'utf8');
+    const [, body = ''] = new RegExp(`^export interface ${name}\\b[^]*?\\{\n([^]*?)^\\}`, 'm').exec(text) ?? [];
+    return [...body.matchAll(/^ {2}readonly (\w+)\??:/gm)].map(([, field]) => field).sort();
+  };
+
+  test.each([
+    ['run.md', 'option', 'src/step/options.ts', 'StepOptions'],
+    ['run.md', 'field', 'src/execution/body.ts', 'StepContext'],
+    ['wait-for-event.md', 'field', 'src/step/options.ts', 'EventFilter'],
+    ['invoke.md', 'option', 'src/step/options.ts', 'InvokeOptions'],
+    ['parallel.md', 'option', 'src/step/options.ts', 'ParallelOptions'],
+    ['map.md', 'option', 'src/step/options.ts', 'ParallelOptions'],
+  ])('%s lists each %s of %s, %s', (name, heading, file, type) => {
+    const declared = fieldsOf(file, type);
+    expect(declared.length).toBeGreaterThan(0);
+    const listed = rowsOf(pageOf(name), heading).map(([field]) => field);
+    expect(listed.toSorted()).toEqual(declared);
+  });
+
+  test('the defaults are those of the code', () => {
+    const defaultOf = (name: string, heading: string) =>
+      rowsOf(pageOf(name), heading).find(([field]) => field === 'timeout')?.[3];
+    const days = `${waitTimeoutMsDefault / 86_400_000} days`;
+    expect([defaultOf('wait-for-event.md', 'field'), defaultOf('wait-for-any.md', 'field')]).toEqual([days, days]);
+    expect(defaultOf('invoke.md', 'option')).toBe(`${invokeTimeoutMsDefault / 1_000} s`);
+    const { maxAttempts, initialDelayMs, backoffFactor, maxDelayMs } = core.retryPolicyDefault;
+    expect(pageOf('run.md')).toContain(
+      `maxAttempts: ${maxAttempts}, initialDelayMs: ${initialDelayMs}, backoffFactor: ${backoffFactor}, maxDelayMs: ${maxDelayMs}`,
+    );
+  });
+
+  test.each(pages)('%s has its parts, and names errors and codes that there are', (name, text) => {
+    const headings = [...text.matchAll(/^## (.*)$/gm)].map(([, heading]) => heading);
+    expect(headings).toEqual(
+      expect.arrayContaining(['When to use it', 'Example', 'What is recorded', 'Limits', 'Errors', 'Related']),
+    );
+    const errors = rowsOf(text, 'error');
+    expect(errors.length).toBeGreaterThan(0);
+    for (const [error = '', codes = ''] of errors) {
+      for (const [, type = ''] of error.matchAll(/(\w+Error)\b/g))
+        expect(core, `${name}: ${type}`).toHaveProperty(type);
+      for (const [code] of codes.matchAll(/[A-Z]+(?:_[A-Z]+)+/g)) expect(core.isErrorCode(code), code).toBe(true);
+    }
+    expect(page('steps.md'), 'the index').toContain(`](steps/${name})`);
+  });
 });

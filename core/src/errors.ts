@@ -176,7 +176,7 @@ export class StepTimeoutError extends StepError {
   }
 }
 
-/** `step.waitForEvent` saw no matching event within its timeout. */
+/** `step.waitForEvent`, or `step.waitForAny`, saw no event that fits within its timeout. */
 export class WaitTimeoutError extends StepError {
   override name = 'WaitTimeoutError';
   constructor(message: string, options: StepErrorOptions = {}) {
@@ -189,7 +189,7 @@ export interface InvokeErrorOptions extends StepErrorOptions {
   readonly childRunId?: string;
 }
 
-/** The function called by `step.invoke` failed or was cancelled. */
+/** The function called by `step.invoke` failed or was cancelled; or no function has the id, of `step.invokeAsync` as well. */
 export class InvokeError extends StepError {
   override name = 'InvokeError';
   readonly functionId: string | undefined;

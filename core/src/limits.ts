@@ -13,13 +13,13 @@ export const limits = {
   nameLengthMax: 255,
   /** Bytes in UTF-8 of a whole step id: run, branches, name and counter. */
   stepIdBytesMax: 2_048,
-  /** Characters of a path that a wait compares. */
   /** Events that one `step.waitForAny` waits for. */
   alternativesMax: 32,
   /** Characters of the CEL expression of a wait. */
   matchExpressionLengthMax: 2_000,
   /** Characters of such an expression with what it needs of the run's event, as it is stored. */
   matchExpressionBytesMax: 16_384,
+  /** Characters of a path that a wait compares. */
   matchPathLengthMax: 255,
   /** Characters of an error's message and of its stack, as stored; the rest is cut. */
   errorTextLengthMax: 16_384,

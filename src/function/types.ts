@@ -93,7 +93,7 @@ export type FunctionHandler<TData = AnyEventData, TOutput = unknown, TEvent = Ir
   context: FunctionContext<TData, TEvent>,
 ) => TOutput | PromiseLike<TOutput>;
 
-/** A function as `createFunction` makes it; give it to `serve`, `createWorker` or `createTestClient`. */
+/** A function as `createFunction` makes it; give it to `serve` or `createWorker`. */
 export interface IronflowFunction<TData = AnyEventData, TOutput = unknown> {
   readonly id: string;
   readonly config: FunctionConfig<StandardSchema | undefined>;
