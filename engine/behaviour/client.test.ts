@@ -25,6 +25,20 @@ test('an error of a Connect call tells what it is about', async () => {
   });
 });
 
+test('what is no JSON is refused before it is sent, as a step would refuse it', async () => {
+  const { client, engine } = await open();
+  const circular: Record<string, unknown> = {};
+  circular['self'] = circular;
+  for (const one of [client, createClient({ engine })]) {
+    await expect(one.emit('e', { n: 1n })).rejects.toMatchObject({
+      code: 'NOT_SERIALIZABLE',
+      retryable: false,
+      message: expect.stringMatching(/BigInt\. Pass plain data/),
+    });
+    await expect(one.publish('t', circular)).rejects.toMatchObject({ code: 'NOT_SERIALIZABLE' });
+  }
+});
+
 test('a worker whose registration is refused for good ends with the reason', async () => {
   const { url } = await open();
   const wrong = createFunction({ id: 'f', triggers: [{ event: 'e', expression: 'event.data >' }] }, async () => 1);

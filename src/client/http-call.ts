@@ -4,6 +4,7 @@ import {
   FunctionNotFoundError,
   IronflowError,
   isErrorCode,
+  NotSerializableError,
   RunNotFoundError,
   RunStateError,
   StepNotFoundError,
@@ -67,7 +68,7 @@ export class HttpCaller {
       method,
       url: serverUrl + path,
       headers: { ...headers, ...(body !== undefined && { 'content-type': 'application/json' }) },
-      body: body === undefined ? undefined : JSON.stringify(body),
+      body: body === undefined ? undefined : jsonOf(body),
       timeoutMs,
     };
     let status: number;
@@ -160,4 +161,17 @@ function recordOf(value: unknown): Readonly<Record<string, unknown>> | undefined
 
 function textOf(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+/** @throws {NotSerializableError} before anything is sent. */
+function jsonOf(body: unknown): string {
+  try {
+    return JSON.stringify(body);
+  } catch (cause) {
+    const [problem] = (cause instanceof Error ? cause.message : String(cause)).split('\n', 1);
+    throw new NotSerializableError(
+      `What the call is given cannot be sent as JSON: ${problem}. Pass plain data: strings, finite numbers, booleans, null, arrays and objects of these.`,
+      { cause },
+    );
+  }
 }
