@@ -10,6 +10,7 @@ export * from './limits.ts';
 export * from './recording-retention.ts';
 export * from './redaction.ts';
 export * from './retry.ts';
+export * from './run-attributes.ts';
 export * from './standard-schema.ts';
 export * from './step-id.ts';
 export * from './subject-pattern.ts';

@@ -35,6 +35,11 @@ export const limits = {
   stepsPerRestartMax: 10_000,
   /** Runs that one call of a bulk operation looks at; the next call goes on. */
   runsPerBulkCallMax: 500,
+  /** Attributes that one function declares, and that one filter has. */
+  attributesPerFunctionMax: 16,
+  /** Characters of an attribute's name, and of its value: what is longer is no attribute. */
+  attributeNameLengthMax: 64,
+  attributeValueLengthMax: 255,
   /** Triggers of one function. */
   triggersPerFunctionMax: 100,
   /** Functions started by one event. */

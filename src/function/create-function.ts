@@ -1,4 +1,5 @@
 import {
+  assertAttributePaths,
   assertSubject,
   eventNameOf,
   isStandardSchema,
@@ -45,7 +46,7 @@ export const ironflow = { createFunction } as const;
 function assertConfig(config: FunctionConfig<StandardSchema | undefined>): void {
   if (config === null || typeof config !== 'object')
     throw new ValidationError('createFunction needs a config object as its first argument.');
-  const { id, name, triggers, timeout, stepTimeout, schema, retry, concurrency, mode, secrets } = config;
+  const { id, name, triggers, timeout, stepTimeout, schema, retry, concurrency, mode, secrets, attributes } = config;
   if (typeof id !== 'string' || id === '')
     throw new ValidationError('A function needs an id: a string that is not empty.');
   assertSubject(id, 'The function id', { pattern: false });
@@ -65,6 +66,7 @@ function assertConfig(config: FunctionConfig<StandardSchema | undefined>): void 
     !(Array.isArray(secrets) && secrets.every((one) => typeof one === 'string' && one !== ''))
   )
     throw refuse('secrets must be an array of names, such as ["STRIPE_SECRET_KEY"].');
+  if (attributes !== undefined) assertAttributePaths(attributes, id);
   if (schema !== undefined && !isStandardSchema(schema)) {
     throw new ValidationError(
       `schema of function "${id}" is not a Standard Schema. Use one of zod (3.24 or newer), valibot or arktype.`,

@@ -23,6 +23,7 @@ describe('createFunction', () => {
       stepTimeout: '30s',
       recording: true,
       recordingRetention: '30d',
+      attributes: { customer: 'data.customerId' },
     } as const;
     const fn = createFunction(config, handler);
     expect(fn).toEqual({ id: 'process-order', config, handler });
@@ -51,6 +52,8 @@ describe('createFunction', () => {
     ['a concurrency of 0', { concurrency: { limit: 0 } }, /^concurrency.limit is 0; it must be/],
     ['an unknown mode', { mode: 'stream' }, /^mode is "stream". Use "push" or "pull"/],
     ['secrets that are no names', { secrets: [''] }, /^secrets must be an array of names/],
+    ['attributes that are paths alone', { attributes: ['data.id'] }, /^attributes of function "f" must be names with/],
+    ['an attribute without a path', { attributes: { id: '' } }, /^The path of attribute "id" of function "f" is wrong/],
     ['a schema that is none', { schema: { parse: () => 1 } }, /^schema of function "f" is not a Standard Schema/],
   ])('refuses %s, saying what to write', (_, config, message) => {
     expect(define(config)).toThrow(ValidationError);
@@ -67,7 +70,17 @@ describe('createFunction', () => {
     ['every field undefined', { name: undefined, retry: undefined, timeout: undefined, schema: undefined }],
     ['a fraction of a millisecond', { timeout: 1_500.5 }],
     ['a duration as text', { timeout: '5m' }],
-    ['every field', { name: 'F', timeout: 5, concurrency: { limit: 1 }, retry: { backoffFactor: 1 }, secrets: ['A'] }],
+    [
+      'every field',
+      {
+        name: 'F',
+        attributes: { id: 'data.id' },
+        timeout: 5,
+        concurrency: { limit: 1 },
+        retry: { backoffFactor: 1 },
+        secrets: ['A'],
+      },
+    ],
   ])('makes nothing that an engine would refuse: %s', async (_, config) => {
     const fn = define(config)();
     for (const how of [{ mode: 'pull' }, { mode: 'push', endpointUrl: 'http://localhost:3000/api' }] as const) {

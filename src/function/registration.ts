@@ -25,6 +25,7 @@ export function registrationOf(
     recording: config.recording,
     recordingRetention: config.recordingRetention,
     secrets: config.secrets !== undefined && config.secrets.length > 0 ? config.secrets : undefined,
+    attributes: config.attributes,
     metadata: { __ironflow_code_hash: how.codeHash },
   };
 }

@@ -58,6 +58,11 @@ export interface FunctionConfig<
   readonly schema?: TSchema | undefined;
   /** Names of the secrets it may read. */
   readonly secrets?: readonly string[] | undefined;
+  /**
+   * What its runs are found by: names, each with the path in the event that starts a run, such as `{ orderId: 'data.order.id' }`.
+   * At most 16. A path that finds no text, number or boolean gives that run no such attribute.
+   */
+  readonly attributes?: Readonly<Record<string, string>> | undefined;
   /** Timeout of every `step.run` that has none of its own. */
   readonly stepTimeout?: Duration | undefined;
   /** Keep an audit trail of what its runs do. Default false. */

@@ -6,6 +6,7 @@ import { ValidationError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { parseRecordingRetention } from '../recording-retention.ts';
 import { type RetryPolicy, retryPolicyFrom } from '../retry.ts';
+import { assertAttributePaths } from '../run-attributes.ts';
 import { assertSubject } from '../subject-pattern.ts';
 import { eitherCase, optional, parseInput } from './parse.ts';
 
@@ -36,6 +37,7 @@ const registerFunctionRequest = eitherCase({
   recording: z.boolean().nullish(),
   recordingRetention: optional(z.string()),
   secrets: z.array(name).nullish(),
+  attributes: z.unknown().optional(),
   metadata: z.record(z.string(), z.unknown()).nullish(),
 });
 
@@ -54,6 +56,8 @@ export interface FunctionRegistration {
   readonly recording?: boolean | undefined;
   readonly recordingRetention?: string | undefined;
   readonly secrets?: readonly string[] | undefined;
+  /** Names of what its runs are about, with where that is in the event. */
+  readonly attributes?: Readonly<Record<string, string>> | undefined;
   readonly metadata?: Readonly<Record<string, unknown>> | undefined;
 }
 
@@ -78,6 +82,8 @@ export interface FunctionDefinition {
   readonly recording?: boolean | undefined;
   readonly recordingRetention?: string | undefined;
   readonly secrets?: readonly string[] | undefined;
+  /** Names of what its runs are about, with where that is in the event. */
+  readonly attributes?: Readonly<Record<string, string>> | undefined;
   readonly metadata?: Readonly<Record<string, unknown>> | undefined;
 }
 
@@ -105,6 +111,8 @@ export function parseFunctionRegistration(input: unknown): FunctionDefinition {
       assertSubject(event, `The event of trigger ${i} of function "${request.id}"`, { pattern: true });
   }
   parseRecordingRetention(request.recordingRetention, request.id); // refused here, read where something is recorded
+  const attributes = request.attributes ?? {};
+  assertAttributePaths(attributes, request.id);
   const mode = modeFrom(request.preferredMode, request.endpointUrl, request.id);
   return {
     id: request.id,
@@ -120,6 +128,7 @@ export function parseFunctionRegistration(input: unknown): FunctionDefinition {
     ...(request.recording != null && { recording: request.recording }),
     ...(request.recordingRetention !== undefined && { recordingRetention: request.recordingRetention }),
     ...(request.secrets != null && request.secrets.length > 0 && { secrets: request.secrets }),
+    ...(Object.keys(attributes).length > 0 && { attributes }),
     ...(request.metadata != null && { metadata: request.metadata }),
   };
 }
