@@ -356,6 +356,19 @@ export const runAudit = table({
   },
 });
 
+/** What a run is about, by a name that its function declares. Rows are inserted with their run, and leave with it. */
+export const runAttributes = table({
+  name: 'run_attributes',
+  columns: {
+    runId: text({ immutable: true }),
+    name: text({ immutable: true }),
+    env: text({ immutable: true }),
+    value: text({ immutable: true }),
+  },
+  key: ['runId', 'name'],
+  indexes: { byValue: { columns: ['env', 'name', 'value', 'runId'] } },
+});
+
 /** How far a reader of a log has come. */
 export const cursors = table({
   name: 'cursors',
@@ -390,6 +403,7 @@ export type AttemptRow = RowTypeOf<typeof attempts>;
 export type WaitRow = RowTypeOf<typeof waits>;
 export type SecretRow = RowTypeOf<typeof secrets>;
 export type RunAuditRow = RowTypeOf<typeof runAudit>;
+export type RunAttributeRow = RowTypeOf<typeof runAttributes>;
 
 export const tables: readonly Table[] = [
   functions,
@@ -406,6 +420,7 @@ export const tables: readonly Table[] = [
   matchPaths,
   topicMessages,
   runAudit,
+  runAttributes,
   cursors,
   secrets,
 ];

@@ -6,6 +6,7 @@ import { initialSql } from './migration-0001.ts';
 import { stepsSql } from './migration-0003.ts';
 import { runOperationsSql } from './migration-0004.ts';
 import { beatsSql } from './migration-0005.ts';
+import { runAttributesSql } from './migration-0006.ts';
 import { secretsSql } from './migration-secrets.ts';
 import { createHeadsSql, createTableSql } from './sql.ts';
 
@@ -21,6 +22,7 @@ export const migrations: readonly Migration[] = [
   { number: 3, name: 'steps', sql: stepsSql },
   { number: 4, name: 'run operations', sql: runOperationsSql },
   { number: 5, name: 'heartbeats', sql: beatsSql },
+  { number: 6, name: 'run attributes', sql: runAttributesSql },
 ];
 
 /** One migration that makes these tables, for stores that hold others than the engine's. */

@@ -114,6 +114,16 @@ CREATE TABLE registries (
 );
 CREATE UNIQUE INDEX registries_pkey ON registries USING btree (env);
 
+CREATE TABLE run_attributes (
+  run_id text COLLATE "C" NOT NULL,
+  name text COLLATE "C" NOT NULL,
+  env text COLLATE "C" NOT NULL,
+  value text COLLATE "C" NOT NULL,
+  revision bigint NOT NULL
+);
+CREATE INDEX run_attributes_by_value ON run_attributes USING btree (env, name, value, run_id);
+CREATE UNIQUE INDEX run_attributes_pkey ON run_attributes USING btree (run_id, name);
+
 CREATE TABLE run_audit (
   run_id text COLLATE "C" NOT NULL,
   id text COLLATE "C" NOT NULL,

@@ -4,6 +4,8 @@ CREATE INDEX "function_versions_by_hash" ON "function_versions" ("env", "functio
 
 CREATE INDEX "idempotency_keys_by_expiry" ON "idempotency_keys" ("expires_at", "env", "scope", "key");
 
+CREATE INDEX "run_attributes_by_value" ON "run_attributes" ("env", "name", "value", "run_id");
+
 CREATE INDEX "run_audit_by_env" ON "run_audit" ("env", "id");
 
 CREATE INDEX "run_audit_by_expiry" ON "run_audit" ("expires_at", "run_id", "id") WHERE "expires_at" IS NOT NULL;
@@ -139,6 +141,15 @@ CREATE TABLE "registries" (
   "changes" INTEGER NOT NULL,
   "revision" INTEGER NOT NULL,
   PRIMARY KEY ("env")
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE "run_attributes" (
+  "run_id" TEXT NOT NULL,
+  "name" TEXT NOT NULL,
+  "env" TEXT NOT NULL,
+  "value" TEXT NOT NULL,
+  "revision" INTEGER NOT NULL,
+  PRIMARY KEY ("run_id", "name")
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE "run_audit" (
