@@ -47,6 +47,7 @@ import {
   listRuns,
   type RunPage,
   type RunView,
+  type RunViewPorts,
   runView,
 } from './queries/runs.ts';
 import { listSecrets } from './queries/secrets.ts';
@@ -101,6 +102,7 @@ export class Engine {
   readonly #runRetentionMs: number | undefined;
   readonly #commit: GroupCommit;
   readonly #ports: CommandPorts;
+  readonly #views: RunViewPorts;
   readonly #dispatcher: Dispatcher;
   readonly #sessions: Sessions;
   readonly #loops: Loops;
@@ -142,6 +144,7 @@ export class Engine {
         runRetentionMs: settings.runRetentionMs,
       },
     };
+    this.#views = { store, clock, functions: this.#ports.functions };
     this.operations = new RunOperations({
       store,
       clock,
@@ -378,11 +381,11 @@ export class Engine {
 
   /** @throws {RunNotFoundError} */
   getRun(env: string, runId: string): Promise<RunView> {
-    return getRun(this.store, env, runId, this.clock);
+    return getRun(this.#views, env, runId);
   }
 
   listRuns(env: string, options: ListRunsOptions): Promise<RunPage> {
-    return listRuns(this.store, env, options);
+    return listRuns(this.#views, env, options);
   }
 
   /** @throws {RunNotFoundError} */
@@ -435,9 +438,9 @@ export class Engine {
     signal?.addEventListener('abort', abort, { once: true });
     try {
       const stored = await findRun(this.store, env, runId);
-      if (isEnded(stored)) return await runView(this.store, stored);
+      if (isEnded(stored)) return await runView(this.#views, stored);
       const ended = await promise;
-      return ended === undefined ? await this.getRun(env, runId) : await runView(this.store, ended);
+      return ended === undefined ? await this.getRun(env, runId) : await runView(this.#views, ended);
     } finally {
       timer.cancel();
       signal?.removeEventListener('abort', abort);

@@ -1,6 +1,7 @@
 // Client: calls an engine from anywhere.
 
 import {
+  attributeFilter,
   checkedBy,
   type EventDefinition,
   encodeJson,
@@ -247,7 +248,7 @@ export class IronflowClient {
       runs = [],
       nextCursor,
       totalCount = 0,
-    } = (await this.#rpc('ListRuns', withTimes(options))) as unknown as Partial<RunPage>;
+    } = (await this.#rpc('ListRuns', sentFilter(options))) as unknown as Partial<RunPage>;
     return { runs, totalCount, ...(nextCursor !== undefined && { nextCursor }) };
   }
 
@@ -329,7 +330,7 @@ export class IronflowClient {
     const { reason, onProgress, pageSize, signal } = options;
     let progress: BulkProgress = { totalCount: 0, done: 0, refused: 0, refusals: [] };
     for (let cursor: string | undefined; ; ) {
-      const body = { action, filter: withTimes(filter), reason, limit: pageSize, cursor };
+      const body = { action, filter: sentFilter(filter), reason, limit: pageSize, cursor };
       const answer = (await this.#http.call({
         method: 'POST',
         path: '/api/v1/runs/bulk',
@@ -423,6 +424,12 @@ function named(id: string, what: 'run' | 'step'): string {
   throw new ValidationError(`The ${what} id is ${id === '' ? 'empty' : String(id)}. Pass the id of a ${what}.`, {
     validationErrors: [{ path: `${what}Id`, message: 'must be text, and not empty' }],
   });
+}
+
+/** A filter as it is sent. An attribute without a value is refused: left out, it would widen what a bulk operation is about. */
+function sentFilter<T extends RunFilter>(filter: T) {
+  const { attributes, ...rest } = withTimes(filter);
+  return { ...rest, ...(attributes !== undefined && { attributes: attributeFilter(attributes) }) };
 }
 
 /** Times as they are sent. */

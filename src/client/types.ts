@@ -75,6 +75,8 @@ export interface Run {
   readonly ending?: { readonly status: 'failed' | 'cancelled'; readonly error: RunError };
   readonly eventName?: string;
   readonly parentRunId?: string;
+  /** What it is about, by the names that its function declares. */
+  readonly attributes?: Readonly<Record<string, string>>;
   /** The run that it is another go of. */
   readonly rerunOf?: string;
   /** Somebody wants it to be paused, and a worker still finishes what it is at. */
@@ -165,6 +167,8 @@ export interface RunFilter {
   readonly eventName?: string | undefined;
   /** Called by this run. */
   readonly parentRunId?: string | undefined;
+  /** It has all these attributes, which its function declares. A number or boolean is looked for as the text it is kept as. */
+  readonly attributes?: Readonly<Record<string, string | number | boolean>> | undefined;
 }
 
 export interface ListRunsOptions extends RunFilter {
@@ -276,6 +280,7 @@ export interface RegisterFunctionRequest {
   /** Where the engine calls the function in push mode. */
   readonly endpointUrl?: string | undefined;
   readonly actorKey?: string | undefined;
+  readonly attributes?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface PublishOptions {

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { limits } from '../limits.ts';
+import { attributeFilter } from '../run-attributes.ts';
 import { eitherCase, jsonValue, optional } from './parse.ts';
 
 /** A number whose zero means that it is not given, as in Protobuf's JSON. */
@@ -56,6 +57,7 @@ const runFilterFields = {
   eventId: optional(z.string()),
   eventName: optional(z.string()),
   parentRunId: optional(z.string()),
+  attributes: optional(z.record(z.string(), z.unknown()).transform(attributeFilter)),
 };
 export const listRunsRequest = eitherCase({
   ...runFilterFields,

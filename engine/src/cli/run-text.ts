@@ -15,6 +15,7 @@ export interface Run {
   readonly error?: Failure;
   readonly parentRunId?: string;
   readonly rerunOf?: string;
+  readonly attributes?: Readonly<Record<string, string>>;
   readonly pauseRequested?: boolean;
   readonly createdAt: string;
   readonly startedAt?: string;
@@ -82,6 +83,7 @@ export function runText(run: Run): string {
     ['Event', `${run.eventName} ${run.eventId}`],
     ['Parent', run.parentRunId],
     ['Rerun of', run.rerunOf],
+    ['Attributes', run.attributes && attributesText(run.attributes)],
     ['Status', run.status],
     ['Why', run.why],
     ['Attempt', `${run.attempt} of ${run.maxAttempts}`],
@@ -121,6 +123,12 @@ function attemptText({ number, outcome, worker, error, endedAt }: Attempt): stri
   const where = worker === undefined ? '' : ` on ${worker}`;
   const why = error === undefined ? '' : `  ${error.code}: ${oneLine(error.message)}`;
   return `  attempt ${number} ${outcome === 'unknown' ? 'lost, outcome unknown' : outcome}${where} at ${endedAt}${why}\n`;
+}
+
+function attributesText(attributes: Readonly<Record<string, string>>): string {
+  return Object.entries(attributes)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(' ');
 }
 
 function took({ startedAt, endedAt }: Run): string {

@@ -22,6 +22,7 @@ cancel, pause, resume and retry take a filter in place of runs, and then do so t
 
 Filter:
   --function <id>         --status <status>       --event <name>          --event-id <id>         --parent <run>
+  --attribute <name>=<value>   What it is about; again for another one, and runs have both.
   --since <time>          Created from then on: 2026-01-31T12:00:00Z, or 2h for two hours ago.
   --until <time>          Created up to then.
   --all                   Every run there is.
@@ -44,6 +45,7 @@ const options = {
   event: { type: 'string' },
   'event-id': { type: 'string' },
   parent: { type: 'string' },
+  attribute: { type: 'string', multiple: true },
   since: { type: 'string' },
   until: { type: 'string' },
   all: { type: 'boolean' },
@@ -98,7 +100,10 @@ const commands: Readonly<Record<string, (asked: Asked) => Promise<number>>> = {
 };
 
 async function list({ values, engine, program }: Asked): Promise<number> {
-  const query = queryOf({ ...filterOf(values, program), limit: values.limit, cursor: values.cursor });
+  const { attributes = {}, ...filter } = filterOf(values, program);
+  const attributeFields = Object.entries(attributes).map(([name, value]) => [`attribute.${name}`, value] as const);
+  const fields = { ...filter, ...Object.fromEntries(attributeFields), limit: values.limit, cursor: values.cursor };
+  const query = queryOf(fields);
   const page = (await engine.get(`/api/v1/runs${query}`)) as unknown as Page & { readonly runs: readonly Run[] };
   if (values.json) program.out(page.runs.map((run) => `${JSON.stringify(run)}\n`).join(''));
   else program.out(runLines(page.runs));
@@ -215,9 +220,9 @@ function tellOfMore({ nextCursor, totalCount }: Page, shown: number, values: Val
   }
 }
 
-type Filter = Readonly<Record<string, string>>;
+type Filter = ReturnType<typeof filterOf>;
 
-function filterOf(values: Values, program: Program): Filter {
+function filterOf(values: Values, program: Program) {
   const given = {
     function_id: values.function,
     status: values.status,
@@ -227,7 +232,24 @@ function filterOf(values: Values, program: Program): Filter {
     since: values.since && timeFrom(values.since, '--since', program),
     until: values.until && timeFrom(values.until, '--until', program),
   };
-  return Object.fromEntries(Object.entries(given).flatMap(([name, value]) => (value ? [[name, value]] : [])));
+  const fields = Object.entries(given).filter((field): field is [keyof typeof given, string] => Boolean(field[1]));
+  const attributes = attributesFrom(values.attribute ?? []);
+  return {
+    ...(Object.fromEntries(fields) as { [K in keyof typeof given]?: string }), // of these fields
+    ...(attributes !== undefined && { attributes }),
+  };
+}
+
+function attributesFrom(texts: readonly string[]): Record<string, string> | undefined {
+  const attributes = new Map<string, string>();
+  for (const text of texts) {
+    const [, name, value] = /^([^=]+)=(.+)$/s.exec(text) ?? [];
+    if (name === undefined || value === undefined)
+      throw usage(`--attribute is "${text}"; write a name and a value, such as orderId=42`);
+    if (attributes.has(name)) throw usage(`--attribute ${name} is there twice, and a run has it once`);
+    attributes.set(name, value);
+  }
+  return attributes.size === 0 ? undefined : Object.fromEntries(attributes);
 }
 
 /** An instant, or how long ago it was. */

@@ -1,6 +1,6 @@
 import type { FunctionDefinition } from '@ironflow/core/wire';
 import type { Transaction } from '../group-commit/index.ts';
-import { type RegisteredFunction, TriggerIndex } from '../kernel/function-definition.ts';
+import { type KnownFunctions, type RegisteredFunction, TriggerIndex } from '../kernel/function-definition.ts';
 import { functions, functionVersions, registries } from '../store/tables.ts';
 
 interface CachedEnvironment {
@@ -12,7 +12,7 @@ interface CachedEnvironment {
  * The registered functions, in memory. The current ones of an environment are guarded by its row in `registries`: a command
  * that used an outdated copy meets a conflict and runs again. A version, once made, never changes.
  */
-export class FunctionCatalog {
+export class FunctionCatalog implements KnownFunctions {
   readonly #environments = new Map<string, CachedEnvironment>();
   /** By environment, function and version. */
   readonly #versions = new Map<string, Map<string, Map<number, FunctionDefinition>>>();

@@ -1,6 +1,8 @@
 import type { Transaction } from '../group-commit/index.ts';
 import { isEnded } from '../kernel/run.ts';
 import { attempts, runAudit, runs, steps } from '../store/tables.ts';
+import type { CommandPorts } from './ports.ts';
+import { dropAttributes } from './run-attributes.ts';
 
 /** Rows of one run that leave in one commit, so that a long run does not hold up everybody. */
 const ROWS_MAX = 1_000;
@@ -9,7 +11,7 @@ const ROWS_MAX = 1_000;
  * Removes a run that has ended, with all that hangs on it; audit entries with a time of their own stay for that. False when some is left for the next call. The run's row is written each
  * time, so that nobody who restarts the run does so between two of them.
  */
-export async function purgeRun(tx: Transaction, runId: string): Promise<boolean> {
+export async function purgeRun(tx: Transaction, runId: string, ports: CommandPorts): Promise<boolean> {
   const run = await tx.get(runs, [runId]);
   if (run === null || !isEnded(run)) return true;
   tx.update(runs, { ...run, updatedAt: tx.now });
@@ -27,6 +29,7 @@ export async function purgeRun(tx: Transaction, runId: string): Promise<boolean>
   });
   for (const { id } of auditRows) tx.delete(runAudit, [runId, id]);
   if (auditRows.length === ROWS_MAX) return false;
+  await dropAttributes(tx, run, ports); // with the run's own row: they are few, and a listing goes from them to it
   tx.delete(runs, [runId]);
   return true;
 }

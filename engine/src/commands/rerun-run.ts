@@ -1,5 +1,8 @@
 import { FunctionNotFoundError, type JsonText } from '@ironflow/core';
+import type { JobEvent } from '@ironflow/core/wire';
 import type { Transaction } from '../group-commit/index.ts';
+import { jobEventFrom } from '../kernel/job-event.ts';
+import { events } from '../store/tables.ts';
 import { type Operation, recordOperation } from './audit.ts';
 import { existing } from './pause-run.ts';
 import type { CommandPorts } from './ports.ts';
@@ -23,16 +26,21 @@ export async function rerunRun(
   // By what it declares now: that is what the new run is given.
   const redactor = await operatorRedactor(tx, { ...run, functionVersion: fn.version }, ports);
   const given = input === undefined ? run.input : redactor.json(input);
-  // Its assignment reads the event, and puts the input in the place of the data.
-  const event = {
-    id: run.eventId,
-    name: run.eventName,
-    version: 1,
-    data: { text: 'null' as JsonText },
-    timestamp: tx.now,
+  // Its assignment reads the event, and puts the input in the place of the data. Attributes may be of either.
+  const stored = fn.definition.attributes === undefined ? undefined : await storedEvent(tx, run.eventId);
+  const event: JobEvent = {
+    ...{ id: run.eventId, name: run.eventName, version: 1, timestamp: tx.now },
+    ...stored,
+    data: given === null ? (stored?.data ?? { text: 'null' as JsonText }) : { text: given },
   };
   const rerunId = await startRun(tx, { env: run.env, fn, event, input: given, parent: null, rerunOf: runId }, ports);
   const payload = { rerun: rerunId, editedInput: input !== undefined };
   recordOperation(tx, run, { type: 'run.rerun', actor, reason, payload });
   return rerunId;
+}
+
+/** Undefined for a run that was invoked: its event is none of the log's. */
+async function storedEvent(tx: Transaction, eventId: string): Promise<JobEvent | undefined> {
+  const [row] = await tx.scan({ table: events, index: 'byId', prefix: [eventId], limit: 1 });
+  return row === undefined ? undefined : jobEventFrom(row);
 }

@@ -5,11 +5,13 @@ import type { RegisteredFunction } from '../kernel/function-definition.ts';
 import { createRun, leaseRun, queueRun } from '../kernel/run.ts';
 import { events, type RunRow, runs } from '../store/tables.ts';
 import type { CommandPorts } from './ports.ts';
+import { keepAttributes } from './run-attributes.ts';
 import { isSessionAlive } from './sessions.ts';
 
 export interface StartRunInput {
   readonly env: string;
   readonly fn: RegisteredFunction;
+  /** With its data, where the function declares attributes. */
   readonly event: JobEvent;
   /** Set when the data is not stored as an event: the run was invoked. */
   readonly input: JsonText | null;
@@ -40,6 +42,7 @@ export async function startRun(
     },
     tx.now,
   );
+  await keepAttributes(tx, run, { definition, event }, ports);
   const known = rerunOf === undefined ? event : undefined;
   const ready = await handOver(tx, run, definition.timeoutMs, known, ports);
   tx.insert(runs, ready, { column: 'logPosition', log: events, partition: [env] });

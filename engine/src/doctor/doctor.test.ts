@@ -15,6 +15,7 @@ import {
   functionVersions,
   matchPaths,
   registries,
+  runAttributes,
   runAudit,
   runs,
   secrets,
@@ -181,6 +182,10 @@ const corruptions: Readonly<Record<string, Corruption>> = {
         createdAt: 1,
         expiresAt: null,
       }),
+  },
+  'an attribute without its run': {
+    check: 'orphan',
+    plant: ({ insert }) => insert(runAttributes, { runId: 'run_gone', name: 'orderId', env: 'default', value: '42' }),
   },
   'a running run with half a lease': {
     check: 'no-wake-up',

@@ -15,6 +15,7 @@ import {
   attempts,
   matchPaths,
   type RunRow,
+  runAttributes,
   runAudit,
   runs,
   sessions,
@@ -53,6 +54,7 @@ export async function* examine({ store, clock, scope = 'all' }: DoctorOptions): 
   if (scope === 'all') {
     yield* orphans(store, steps);
     yield* orphans(store, attempts);
+    yield* orphans(store, runAttributes);
     yield* orphans(store, runAudit, ({ expiresAt }) => expiresAt === null); // others outlive their run
     yield* examineLogs(store);
   }

@@ -7,6 +7,12 @@ export interface RegisteredFunction {
   readonly definition: FunctionDefinition;
 }
 
+/** Versions of functions that are in memory. */
+export interface KnownFunctions {
+  /** Undefined when it was not read yet. */
+  known(env: string, functionId: string, version: number): FunctionDefinition | undefined;
+}
+
 /** One trigger of a function. */
 interface Entry {
   readonly fn: RegisteredFunction;

@@ -208,7 +208,7 @@ export class Loops {
       runRetentionMs === undefined ? [] : await store.scan({ table: runs, index: 'byEnd', to: [before], limit: PAGE });
     let more = moreEntries || keys.length === PAGE || ended.length === PAGE;
     for (const { row: run } of ended) {
-      const done = await commit.run('purgeRun', run.id, (tx) => purgeRun(tx, run.id));
+      const done = await commit.run('purgeRun', run.id, (tx) => purgeRun(tx, run.id, this.#options.commands));
       more ||= !done;
     }
     return more;

@@ -21,7 +21,7 @@ import { outputOf } from '../kernel/memo.ts';
 import type { StatusFilter } from '../kernel/status-word.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { RunFilter } from '../queries/run-filter.ts';
-import { findRun, getRun, listRuns, type RunView, runIdsBefore } from '../queries/runs.ts';
+import { countRuns, findRun, getRun, type RunView, type RunViewPorts, runIdsBefore } from '../queries/runs.ts';
 import { getSteps, type StepView } from '../queries/steps.ts';
 import type { Store } from '../store/port.ts';
 import { BULK_STATUSES, firstPlace, placeFrom, textOf } from './bulk-place.ts';
@@ -68,12 +68,14 @@ export class RunOperations {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #ports: CommandPorts;
+  readonly #views: RunViewPorts;
   readonly #run: OperationsOptions['run'];
 
   constructor({ store, clock, ports, run }: OperationsOptions) {
     this.#store = store;
     this.#clock = clock;
     this.#ports = ports;
+    this.#views = { store, clock, functions: ports.functions };
     this.#run = run;
   }
 
@@ -141,7 +143,7 @@ export class RunOperations {
     const rerunId = await this.#run('rerunRun', runId, (tx) =>
       rerunRun(tx, { runId, input: asked.input, ...operationOf(asked) }, this.#ports),
     );
-    return getRun(this.#store, env, rerunId, this.#clock);
+    return getRun(this.#views, env, rerunId);
   }
 
   /**
@@ -194,8 +196,8 @@ export class RunOperations {
   }
 
   async #countOf(env: string, filter: RunFilter, statuses: ReadonlySet<StatusFilter>): Promise<number> {
-    const pages = [...statuses].map((status) => listRuns(this.#store, env, { ...filter, status, limit: 1 }));
-    return (await Promise.all(pages)).reduce((sum, { totalCount }) => sum + totalCount, 0);
+    const counts = [...statuses].map((status) => countRuns(this.#store, env, { ...filter, status }));
+    return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
   }
 
   #cancel(runId: string, operation: Operation, compensate = false): Command<unknown> {
@@ -213,6 +215,6 @@ export class RunOperations {
   async #operate(env: string, runId: string, name: string, command: Command<unknown>): Promise<RunView> {
     await findRun(this.#store, env, runId);
     await this.#run(name, runId, command);
-    return getRun(this.#store, env, runId, this.#clock);
+    return getRun(this.#views, env, runId);
   }
 }

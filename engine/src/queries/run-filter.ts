@@ -2,7 +2,7 @@
 
 import type { StatusFilter } from '../kernel/status-word.ts';
 import { timeFromText, timeText } from '../ports/ids.ts';
-import type { Scan } from '../store/port.ts';
+import type { Scan, ScanRange } from '../store/port.ts';
 import { type RunRow, type RunStatus, runs } from '../store/tables.ts';
 
 export interface RunFilter {
@@ -14,11 +14,13 @@ export interface RunFilter {
   readonly eventId?: string | undefined;
   readonly eventName?: string | undefined;
   readonly parentRunId?: string | undefined;
+  /** Names and values of attributes, all of which the run has. */
+  readonly attributes?: Readonly<Record<string, string>> | undefined;
 }
 
-/** The narrowest range of an index; the rest of the filter is looked at row by row. */
-export function rangeOf(env: string, filter: RunFilter): Omit<Scan<RunRow>, 'limit'> {
-  const { functionId, status, eventId, eventName, parentRunId } = filter;
+/** The narrowest range of an index of the runs; the rest of the filter is looked at row by row, but for attributes. */
+export function rangeOf(env: string, filter: RunFilter, before?: string): Omit<Scan<RunRow>, 'limit'> {
+  const { functionId, status, parentRunId } = filter;
   const places =
     parentRunId !== undefined
       ? { index: 'byParent', prefix: [parentRunId] }
@@ -27,20 +29,37 @@ export function rangeOf(env: string, filter: RunFilter): Omit<Scan<RunRow>, 'lim
         : status !== undefined
           ? { index: 'byStatus', prefix: [env, status] }
           : { index: 'byEnv', prefix: [env] };
-  const where = {
-    env,
+  return { table: runs, ...places, where: { env, ...columnsOf(filter) }, ...runIdRangeOf(filter, before) };
+}
+
+/** Between which ids the runs are, for an index that ends in them: by when they were created, and before an id if one is given. */
+export function runIdRangeOf({ since, until, eventId }: RunFilter, before?: string): ScanRange {
+  const from = Math.max(since ?? 0, eventId === undefined ? 0 : timeOfEvent(eventId));
+  const ends = [
+    ...(until === undefined ? [] : [`run_${timeText(until + 1)}`]),
+    ...(before === undefined ? [] : [before]),
+  ];
+  const [end] = ends.sort();
+  return { ...(from > 0 && { from: [`run_${timeText(from)}`] }), ...(end !== undefined && { before: [end] }) };
+}
+
+/** Whether the filter asks for more of a run's row than when it was created. */
+export function hasMore(filter: RunFilter): boolean {
+  return filter.parentRunId !== undefined || Object.keys(columnsOf(filter)).length > 0;
+}
+
+/** Whether a run has what the filter asks of its row. */
+export function fitsRow(run: RunRow, env: string, filter: RunFilter): boolean {
+  if (run.env !== env || (filter.parentRunId !== undefined && run.parentRunId !== filter.parentRunId)) return false;
+  return Object.entries(columnsOf(filter)).every(([column, value]) => run[column as keyof RunRow] === value);
+}
+
+function columnsOf({ functionId, status, eventId, eventName }: RunFilter) {
+  return {
     ...(functionId !== undefined && { functionId }),
     ...(status !== undefined && { status: status as RunStatus }),
     ...(eventId !== undefined && { eventId }),
     ...(eventName !== undefined && { eventName }),
-  };
-  const since = Math.max(filter.since ?? 0, eventId === undefined ? 0 : timeOfEvent(eventId));
-  return {
-    table: runs,
-    ...places,
-    where,
-    ...(since > 0 && { from: [`run_${timeText(since)}`] }),
-    ...(filter.until !== undefined && { before: [`run_${timeText(filter.until + 1)}`] }),
   };
 }
 

@@ -1,12 +1,13 @@
 import { decodeJson, type Json, type JsonText, limits, RunNotFoundError } from '@ironflow/core';
 import type { Failure } from '@ironflow/core/wire';
+import type { KnownFunctions } from '../kernel/function-definition.ts';
 import { endingOf, pauseOf, type RunEnding } from '../kernel/run.ts';
 import { type WireRunStatus, wireStatus } from '../kernel/status-word.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { Store } from '../store/port.ts';
-import type { Key } from '../store/table.ts';
+import type { Store, Stored } from '../store/port.ts';
 import { events, type RunRow, runs } from '../store/tables.ts';
 import { cursorFrom, cursorOf } from './cursor.ts';
+import { attributesOf, countByAttributes, runsByAttributes } from './run-attributes.ts';
 import { type RunFilter, rangeOf } from './run-filter.ts';
 import { whyNotDone } from './why.ts';
 
@@ -26,6 +27,8 @@ export interface RunView {
   /** Set while it is undone: how it will end once its compensations have run. */
   readonly ending?: RunEnding | undefined;
   readonly parentRunId?: string;
+  /** What it is about, by the names that its function declares. */
+  readonly attributes?: Readonly<Record<string, string>>;
   /** The run that it is another go of. */
   readonly rerunOf?: string;
   /** Somebody wants it to be paused, and a worker is still at it. */
@@ -41,10 +44,18 @@ export interface RunView {
 
 const ALL = Number.MAX_SAFE_INTEGER;
 
+/** What runs are viewed with. */
+export interface RunViewPorts {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly functions: KnownFunctions;
+}
+
 /** A run, and in one sentence why it is not done. */
-export async function getRun(store: Store, env: string, runId: string, clock: Clock): Promise<RunView> {
+export async function getRun(ports: RunViewPorts, env: string, runId: string): Promise<RunView> {
+  const { store, clock } = ports;
   const run = await findRun(store, env, runId);
-  const [view, why] = await Promise.all([runView(store, run), whyNotDone(store, run, clock)]);
+  const [view, why] = await Promise.all([runView(ports, run), whyNotDone(store, run, clock)]);
   return { ...view, ...(why !== undefined && { why }) };
 }
 
@@ -54,9 +65,12 @@ export async function findRun(store: Pick<Store, 'get'>, env: string, runId: str
   return found.row;
 }
 
-export async function runView(store: Store, run: RunRow): Promise<RunView> {
+export async function runView({ store, functions }: Omit<RunViewPorts, 'clock'>, run: RunRow): Promise<RunView> {
   const pause = pauseOf(run);
-  const input = run.input ?? (await eventData(store, run.eventId));
+  const [input, attributes] = await Promise.all([
+    run.input ?? eventData(store, run.eventId),
+    attributesOf(store, run, functions),
+  ]);
   return {
     id: run.id,
     functionId: run.functionId,
@@ -72,6 +86,7 @@ export async function runView(store: Store, run: RunRow): Promise<RunView> {
     ...(run.ending !== null && { ending: endingOf(run) }),
     ...(run.parentRunId !== null && { parentRunId: run.parentRunId }),
     ...(run.rerunOf !== null && { rerunOf: run.rerunOf }),
+    ...(attributes !== undefined && { attributes }),
     ...(pause !== undefined && { pauseRequested: run.status === 'running', pauseReason: pause.reason }),
     createdAt: iso(run.createdAt),
     updatedAt: iso(run.updatedAt),
@@ -97,27 +112,32 @@ export interface RunPage {
 }
 
 /** Runs of an environment, newest first. */
-export async function listRuns(store: Store, env: string, options: ListRunsOptions): Promise<RunPage> {
+export async function listRuns(
+  ports: Omit<RunViewPorts, 'clock'>,
+  env: string,
+  options: ListRunsOptions,
+): Promise<RunPage> {
+  const { store } = ports;
   const limit = Math.min(options.limit ?? limits.pageSizeDefault, limits.pageSizeMax);
-  if (options.status === 'never') return { runs: [], totalCount: 0 };
-  const range = rangeOf(env, options);
   const before = options.cursor === undefined ? undefined : cursorFrom(options.cursor, 'run');
   const [found, totalCount] = await Promise.all([
-    store.scan({
-      ...range,
-      ...(before !== undefined && { before: earlier(range.before, [before]) }),
-      direction: 'backward',
-      limit: limit + 1,
-    }),
-    store.count({ ...range, limit: ALL }),
+    newestRuns(store, env, options, before, limit + 1),
+    countRuns(store, env, options),
   ]);
   const shown = found.slice(0, limit).map(({ row }) => row);
   const last = shown.at(-1);
   return {
-    runs: await Promise.all(shown.map((run) => runView(store, run))),
+    runs: await Promise.all(shown.map((run) => runView(ports, run))),
     ...(found.length > limit && last !== undefined && { nextCursor: cursorOf(last.id) }),
     totalCount,
   };
+}
+
+/** How many runs a filter fits. */
+export async function countRuns(store: Store, env: string, filter: RunFilter): Promise<number> {
+  if (filter.status === 'never') return 0;
+  if (hasAttributes(filter)) return countByAttributes(store, env, filter);
+  return store.count({ ...rangeOf(env, filter), limit: ALL });
 }
 
 /** The ids of one page of runs, newest first, before an id. */
@@ -128,19 +148,25 @@ export async function runIdsBefore(
   before: string,
   limit: number,
 ): Promise<string[]> {
-  if (filter.status === 'never') return [];
-  const range = rangeOf(env, filter);
-  const found = await store.scan({
-    ...range,
-    before: earlier(range.before, [before]),
-    direction: 'backward',
-    limit,
-  });
-  return found.map(({ row }) => row.id);
+  return (await newestRuns(store, env, filter, before, limit)).map(({ row }) => row.id);
 }
 
-function earlier(a: Key | undefined, b: Key): Key {
-  return a !== undefined && String(a[0]) < String(b[0]) ? a : b;
+async function newestRuns(
+  store: Store,
+  env: string,
+  filter: RunFilter,
+  before: string | undefined,
+  limit: number,
+): Promise<Stored<RunRow>[]> {
+  if (filter.status === 'never') return [];
+  if (hasAttributes(filter)) return runsByAttributes(store, env, filter, before, limit);
+  return store.scan({ ...rangeOf(env, filter, before), direction: 'backward', limit });
+}
+
+function hasAttributes<F extends RunFilter>(
+  filter: F,
+): filter is F & { readonly attributes: NonNullable<RunFilter['attributes']> } {
+  return filter.attributes !== undefined && Object.keys(filter.attributes).length > 0;
 }
 
 export const iso = (ms: number) => new Date(ms).toISOString();

@@ -39,7 +39,21 @@ export const runRoutes: readonly Route[] = [
 ];
 
 async function listRuns({ engine, env, exchange }: RestRequest): Promise<Answer> {
-  return json(await engine.listRuns(env, readListRuns(Object.fromEntries(exchange.query))));
+  return json(await engine.listRuns(env, readListRuns(fieldsOf(exchange.query))));
+}
+
+const ATTRIBUTE = 'attribute.';
+
+/** The parameters of an address; those of attributes together, under their names as they are. */
+function fieldsOf(query: URLSearchParams): Record<string, unknown> {
+  const [attributes, fields]: [[string, string][], [string, string][]] = [[], []];
+  for (const [name, value] of query)
+    if (name.startsWith(ATTRIBUTE)) attributes.push([name.slice(ATTRIBUTE.length), value]);
+    else fields.push([name, value]);
+  return {
+    ...Object.fromEntries(fields),
+    ...(attributes.length > 0 && { attributes: Object.fromEntries(attributes) }),
+  };
 }
 
 /** Reads the filters of a listing. @throws {ValidationError} */
