@@ -31,6 +31,18 @@ test('event.data has the type that the schema gives', () => {
   });
 });
 
+test('attributes are names with paths; a filter has values', async () => {
+  createFunction({ id: 'f', triggers: [], attributes: { orderId: 'data.order.id' } }, async () => {});
+  // @ts-expect-error a path is text
+  createFunction({ id: 'f', triggers: [], attributes: { orderId: 7 } }, async () => {});
+  const client = createClient();
+  const { runs } = await client.listRuns({ attributes: { orderId: 42, tier: 'gold', express: true } });
+  expectTypeOf(runs[0]?.attributes).toEqualTypeOf<Readonly<Record<string, string>> | undefined>();
+  await client.bulkRuns('cancel', { attributes: { orderId: '42' } });
+  // @ts-expect-error an attribute without a value would be left out, and more runs fit
+  await client.bulkRuns('cancel', { attributes: { orderId: undefined } });
+});
+
 test('without a schema event.data may be anything', () => {
   createFunction({ id: 'f', triggers: [{ event: 'e' }] }, async ({ event }) => {
     expectTypeOf(event.data.orderId.deep).toBeAny();

@@ -108,6 +108,17 @@ describe('a bulk operation', () => {
     expect(entries[0]).toMatchObject({ reason: 'enough', actor: 'anonymous' });
   });
 
+  test('of an attribute is refused where the attribute has no value, and touches nothing', async () => {
+    const { client, workers } = await open();
+    await workers.provide([sleeper]);
+    const { runIds } = await client.emit('sleep');
+    for (const orderId of [undefined, '', null, {}])
+      await expect(client.bulkRuns('cancel', { attributes: { orderId: orderId as never } })).rejects.toMatchObject({
+        code: 'VALIDATION_ERROR',
+      });
+    expect((await client.getRun(runIds[0] ?? '')).status).not.toBe('cancelled');
+  });
+
   test('retries what failed, and tells what it was refused', async () => {
     const { client, workers } = await open();
     broken = true;

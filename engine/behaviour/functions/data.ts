@@ -1,4 +1,4 @@
-// The data of events, and secrets, over every transport.
+// The data of events, what runs are found by in it, and secrets, over every transport.
 
 import { expect, test } from 'vitest';
 import { z } from 'zod';
@@ -126,6 +126,33 @@ export function testData({ client, define, execute, finish, nextId, provide, set
       status: 'failed',
       attempt: 1,
       error: { code: 'UPCAST_FAILED', details: { event: `start.${id}`, missingFrom: 1 } },
+    });
+  });
+
+  test('a run is found by the attributes that its function declares, and so is a run that it calls', async () => {
+    const child = define(async ({ event }) => event.data.order.id, {
+      attributes: { orderId: 'data.order.id', kind: 'source' },
+    });
+    const parent = define(async ({ step }) => step.invoke(child.id, { order: { id: 'child' } }), {
+      attributes: { orderId: 'data.order.id', express: 'data.express' },
+    });
+    await provide([child, parent]);
+    const data = { order: { id: 42 }, express: true };
+    const runId = await start(parent, data);
+    expect(await finish(runId)).toMatchObject({ output: 'child', attributes: { orderId: '42', express: 'true' } });
+    await start(child, data);
+    const found = await client().listRuns({ functionId: parent.id, attributes: { orderId: 42, express: true } });
+    expect(found).toMatchObject({
+      totalCount: 1,
+      runs: [{ id: runId, attributes: { orderId: '42', express: 'true' } }],
+    });
+    expect(await client().listRuns({ functionId: child.id, attributes: { orderId: 'child' } })).toMatchObject({
+      totalCount: 1,
+      runs: [{ parentRunId: runId, attributes: { orderId: 'child', kind: 'invoke' } }],
+    });
+    expect(await client().listRuns({ attributes: { orderId: 'nobody' } })).toEqual({ runs: [], totalCount: 0 });
+    await expect(client().listRuns({ attributes: { orderId: undefined as never } })).rejects.toMatchObject({
+      code: 'VALIDATION_ERROR',
     });
   });
 }

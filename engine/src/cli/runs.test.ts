@@ -11,10 +11,13 @@ async function open() {
   const { url } = await engine.listen({ port: 0 });
   let broken = true;
   const functions = [
-    createFunction({ id: 'sleeper', triggers: [{ event: 'sleep' }] }, async ({ step }) => {
-      await step.run('one', () => ({ n: 1 }));
-      await step.sleep('nap', '1h');
-    }),
+    createFunction(
+      { id: 'sleeper', triggers: [{ event: 'sleep' }], attributes: { bed: 'data.bed', 'to.wake': 'data.wake' } },
+      async ({ step }) => {
+        await step.run('one', () => ({ n: 1 }));
+        await step.sleep('nap', '1h');
+      },
+    ),
     createFunction({ id: 'failing', recording: true, triggers: [{ event: 'fail' }] }, async ({ step }) =>
       step.run('charge', () => {
         if (broken) throw new NonRetryableError('declined\nsecond line \u001b[31mred');
@@ -53,8 +56,8 @@ async function open() {
     });
     return { code, out, err };
   };
-  const start = async (event: string, status: string): Promise<string> => {
-    const { runIds } = await client.emit(event);
+  const start = async (event: string, status: string, data: unknown = {}): Promise<string> => {
+    const { runIds } = await client.emit(event, data);
     const run = await eventually(
       () => client.getRun(runIds[0] ?? ''),
       (now) => now.status === status,
@@ -98,6 +101,29 @@ describe('ironflow runs', () => {
     expect(lines).toContainEqual(expect.stringMatching(/^run\.failed {2}run_\w+ {2}the run: .*declined/));
     expect(failed.out).not.toContain('\u001b');
     expect(JSON.parse((await cli('show', sleeping, '--json')).out)).toMatchObject({ id: sleeping, waits: [{}] });
+  });
+
+  test('lists, shows and cancels runs by what they are about', async () => {
+    const { cli, start, client } = await open();
+    const early = await start('sleep', 'waiting', { bed: 'a=b', wake: 6 });
+    const late = await start('sleep', 'waiting', { bed: 'a=b', wake: 9 });
+    const listed = await cli('list', '--attribute', 'bed=a=b', '--json');
+    expect(listed.out.split('\n').filter(Boolean)).toEqual([
+      expect.stringContaining(late),
+      expect.stringContaining(early),
+    ]);
+    const both = await cli('list', '--attribute', 'bed=a=b', '--attribute', 'to.wake=6', '--status', 'waiting');
+    expect(both.out).toContain(early);
+    expect(both.out).toContain('1 of 1');
+    expect((await cli('show', early)).out).toMatch(/^Attributes +bed=a=b to\.wake=6$/m);
+    expect((await cli('cancel', '--attribute', 'to.wake=9')).out).toBe('cancel: 1 done, 0 refused.\n');
+    expect((await client.getRun(late)).status).toBe('cancelled');
+    expect((await client.getRun(early)).status).toBe('waiting');
+    for (const wrong of [['bed'], ['bed='], ['=7'], ['bed=1', '--attribute', 'bed=2'], ['a bed=1']]) {
+      const { code, err } = await cli('cancel', '--attribute', ...wrong);
+      expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining('ttribute') });
+    }
+    expect((await client.getRun(early)).status).toBe('waiting');
   });
 
   test('pauses, resumes, cancels, retries, patches and reruns, and the audit trail has it', async () => {

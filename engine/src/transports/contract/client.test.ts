@@ -246,6 +246,41 @@ describe('ListRuns', () => {
     expect((body as { runs: unknown[] }).runs).toHaveLength(2);
     expect((await engine.call('GET', '/api/v1/runs')).body).toMatchObject({ totalCount: 8 });
   });
+
+  test('is by attributes as well, which a run of a published client has where its function was registered with them', async () => {
+    const engine = await ContractEngine.open();
+    const attributes = { order_id: 'data.order.id', 'a.b': 'tier' };
+    await engine.registerFunction(pullFunction('f', 'go-f', { attributes }));
+    await engine.registerFunction(pullFunction('g', 'go-g'));
+    const send = async (event: string, data: unknown) => {
+      const { body } = await engine.rpc('Trigger', { event, data });
+      return (body as { runIds: string[] }).runIds[0];
+    };
+    const gold = await send('go-f', { order: { id: 42 }, tier: 'gold' });
+    const plain = await send('go-f', { order: { id: 42 } });
+    const none = await send('go-g', { order: { id: 42 }, tier: 'gold' });
+    const idsOf = ({ body }: { readonly body: unknown }) =>
+      (body as { runs: { id: string }[] }).runs.map(({ id }) => id);
+    expect(idsOf(await engine.rpc('ListRuns', { attributes: { order_id: '42' } }))).toEqual([plain, gold]);
+    expect(idsOf(await engine.rpc('ListRuns', { attributes: { order_id: 42, 'a.b': 'gold' }, limit: 1 }))).toEqual([
+      gold,
+    ]);
+    for (const attributesAsked of [{}, null])
+      expect(idsOf(await engine.rpc('ListRuns', { attributes: attributesAsked }))).toEqual([none, plain, gold]);
+    const path = '/api/v1/runs?attribute.order_id=42&function_id=f&limit=1';
+    const first = (await engine.call('GET', path)).body as { nextCursor: string; totalCount: number };
+    expect({ ids: idsOf({ body: first }), total: first.totalCount }).toEqual({ ids: [plain], total: 2 });
+    expect(idsOf(await engine.call('GET', `${path}&cursor=${first.nextCursor}`))).toEqual([gold]);
+    expect(idsOf(await engine.call('GET', '/api/v1/runs?attribute.order_id=42&attribute.a.b=gold'))).toEqual([gold]);
+    expect((await engine.rpc('GetRun', { id: gold })).body).toMatchObject({
+      attributes: { order_id: '42', 'a.b': 'gold' },
+    });
+    expect((await engine.rpc('GetRun', { id: none })).body).not.toHaveProperty('attributes');
+    expect((await engine.rpc('GetFunction', { id: 'f' })).body).toMatchObject({ attributes });
+    const bulk = { action: 'cancel', filter: { attributes: { order_id: '42', 'a.b': 'gold' }, status: 'pending' } };
+    expect((await engine.call('POST', '/api/v1/runs/bulk', bulk)).body).toMatchObject({ done: 1, totalCount: 1 });
+    expect(await engine.run(gold ?? '')).toMatchObject({ status: 'cancelled' });
+  });
 });
 
 describe('CancelRun', () => {
