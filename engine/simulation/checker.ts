@@ -11,6 +11,7 @@ import {
   type EventRow,
   events,
   type RunRow,
+  runAttributes,
   runAudit,
   runs,
   type StepRow,
@@ -20,11 +21,12 @@ import {
   type WaitRow,
   waits,
 } from '../src/store/tables.ts';
+import { AttributeChecks } from './attribute-checks.ts';
 import { ChildChecks } from './child-checks.ts';
 import { type Emitted, LogChecks } from './log-checks.ts';
 import { isPutOf, Mirror } from './mirror.ts';
 import { noOperations, Operations } from './operations.ts';
-import { type Program, retentionsOf, withChildren } from './program.ts';
+import { declaringAttributes, type Program, retentionsOf, withChildren } from './program.ts';
 import { RunChecks } from './run-checks.ts';
 import { SagaChecks } from './saga-checks.ts';
 import { hasSecret } from './secret.ts';
@@ -63,6 +65,7 @@ export class Checker {
   readonly sagas: SagaChecks;
   readonly #topics: TopicChecks;
   readonly #trail: TrailChecks;
+  readonly #attributes: AttributeChecks;
   readonly #looksForSecrets: boolean;
   #calmAt: number | undefined;
 
@@ -75,6 +78,7 @@ export class Checker {
     this.#topics = new TopicChecks(this.mirror, report);
     const retentions = retentionsOf(programs);
     this.#trail = new TrailChecks({ mirror: this.mirror, report, now, skewMs, severalEngines, retentions });
+    this.#attributes = new AttributeChecks({ log: this.#log.log, report, declaring: declaringAttributes(programs) });
     this.#looksForSecrets = programs.flatMap(withChildren).some(({ secret }) => secret === true);
     this.sagas = new SagaChecks(this.mirror, report);
     this.#starts = new StartChecks(this.mirror, report, skewMs <= toleratedSkewMs);
@@ -177,6 +181,7 @@ export class Checker {
       positions,
       stored.map((row) => this.mirror.step(row.runId, row.stepId) ?? row),
     );
+    this.#attributes.committed(writeSet, before);
     this.#trail.committed(writeSet, before, (runId) => operations.restarts(runId));
     for (const wait of removed) this.#waitRemoved(wait);
     for (const runId of touched) this.#runs.checkWakeUpSource(runId);
@@ -332,6 +337,7 @@ export class Checker {
     this.#log.compareWith(await all(events));
     this.#topics.compareWith(await all(topicMessages));
     this.#trail.compareWith(await all(runAudit));
+    this.#attributes.compareWith(await all(runAttributes), new Set(runRows.map(({ id }) => id)));
     this.#starts.checkCovered();
     for (const { id, env } of runRows) this.#starts.checkBounds(id, await getSteps(store, env, id));
     const { mirror } = this;

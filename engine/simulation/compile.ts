@@ -4,6 +4,7 @@ import { NonRetryableError } from '@ironflow/core';
 import { createFunction, type FunctionContext, type IronflowFunction } from '../../src/function/index.ts';
 import type { Alternatives, StepClient } from '../../src/step/index.ts';
 import {
+  attributePaths,
   failureOf,
   type Node,
   type ParallelNode,
@@ -54,6 +55,7 @@ export function compile(program: Program, world: World): IronflowFunction[] {
         timeout: one.timeoutMs ?? 10 * 3_600_000,
         ...(one.recording !== undefined && { recording: true, recordingRetention: one.recording }),
         ...(one.secret === true && { secrets: [secretName] }),
+        ...(one.attributes === true && { attributes: attributePaths }),
       },
       (context) => runAll(one.nodes, context.step, context, world),
     ),

@@ -110,6 +110,8 @@ export interface Program {
   readonly recording?: string;
   /** It is given the secret. */
   readonly secret?: boolean;
+  /** It declares attributes. */
+  readonly attributes?: boolean;
 }
 
 export interface GrammarOptions {
@@ -129,11 +131,13 @@ export function drawProgram(random: Random, id: string, options: GrammarOptions 
   }
   const recording = random.chance(0.3) ? random.pick(['forever', '20s', '2m', '30d']) : undefined;
   const secret = random.chance(0.2);
+  const attributes = random.chance(0.4);
   return {
     ...{ id, maxAttempts },
     nodes: secret ? nodes.map((node) => withLeaks(node, random)) : nodes,
     ...(recording !== undefined && { recording }),
     ...(secret && { secret }),
+    ...(attributes && { attributes }),
   };
 }
 
@@ -153,6 +157,18 @@ export function retentionsOf(programs: readonly Program[]): Map<string, number> 
       .flatMap(withChildren)
       .flatMap(({ id, recording }) => (recording === undefined ? [] : [[id, parseRecordingRetention(recording)]])),
   );
+}
+
+/** What programs with attributes declare: what every event has, what only a call has, and what none has (attribute-checks.ts). */
+export const attributePaths: Readonly<Record<string, string>> = {
+  key: 'data.key',
+  event: 'name',
+  source: 'source',
+  nothing: 'data.nothing',
+};
+
+export function declaringAttributes(programs: readonly Program[]): Set<string> {
+  return new Set(programs.flatMap(withChildren).flatMap(({ id, attributes }) => (attributes === true ? [id] : [])));
 }
 
 /** What a step returns, and what is stored of that; in JSON or text it is the same but for the secret. */

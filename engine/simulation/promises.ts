@@ -86,4 +86,10 @@ export const promises: readonly { readonly number: number; readonly promise: str
     checked:
       'queue-checks: once the storm is over, and in a rush of more runs than there is room for, every queued run against the workers that are alive.',
   },
+  {
+    number: 16,
+    promise: 'A run has the attributes of the event that started it from its start to its end, and is found by them.',
+    checked:
+      'attribute-checks: every run that starts against the rows in its commit; none changes, none comes later, they leave with their run. What a listing finds by them is tested over every store (commands/run-attributes.test.ts).',
+  },
 ];

@@ -1,6 +1,7 @@
 // Planted bugs in what is kept beside the runs: trails, versions, secrets.
 
-import { functionVersions, runAudit, secrets } from '../../src/store/tables.ts';
+import type { Row } from '../../src/store/table.ts';
+import { functionVersions, runAttributes, runAudit, secrets } from '../../src/store/tables.ts';
 import type { BugDescription } from './bug.ts';
 import { without } from './write-sets.ts';
 
@@ -52,6 +53,38 @@ export const trailBugs: readonly BugDescription[] = [
     plant: () => ({
       rows: (scan, found) => ((scan.table as unknown) === runAudit && scan.index === 'byExpiry' ? [] : [...found]),
     }),
+  },
+  {
+    name: 'an attribute of a run is lost now and then',
+    promise: 16,
+    caughtAs: ['a run has the attributes of its event from its start on'],
+    plant: (random) => ({
+      writeSets: async (writeSets) =>
+        writeSets.map((writeSet) => ({
+          ...writeSet,
+          puts: writeSet.puts.filter(({ table }) => (table as unknown) !== runAttributes || !random.chance(0.2)),
+        })),
+    }),
+  },
+  {
+    name: 'a run is found by an attribute of another one',
+    promise: 16,
+    caughtAs: ['a run has the attributes of its event from its start on'],
+    plant: () => {
+      let last: Row | undefined;
+      return {
+        writeSets: async (writeSets) =>
+          writeSets.map((writeSet) => ({
+            ...writeSet,
+            puts: writeSet.puts.map((put) => {
+              if ((put.table as unknown) !== runAttributes || put.row['name'] !== 'key') return put;
+              const value = last?.['value'] ?? put.row['value'];
+              last = put.row;
+              return { ...put, row: { ...put.row, value: value ?? '' } };
+            }),
+          })),
+      };
+    },
   },
   {
     name: 'values that a secret had before are forgotten',

@@ -29,8 +29,7 @@ export async function rerunRun(
   // Its assignment reads the event, and puts the input in the place of the data. Attributes may be of either.
   const stored = fn.definition.attributes === undefined ? undefined : await storedEvent(tx, run.eventId);
   const event: JobEvent = {
-    ...{ id: run.eventId, name: run.eventName, version: 1, timestamp: tx.now },
-    ...stored,
+    ...(stored ?? { id: run.eventId, name: run.eventName, version: 1, timestamp: tx.now, source: 'invoke' }),
     data: given === null ? (stored?.data ?? { text: 'null' as JsonText }) : { text: given },
   };
   const rerunId = await startRun(tx, { env: run.env, fn, event, input: given, parent: null, rerunOf: runId }, ports);

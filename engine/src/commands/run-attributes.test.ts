@@ -79,7 +79,7 @@ describe('a run', () => {
 
   test('that another run calls is about its own input', async () => {
     const harness = await openTestEngine();
-    const child = define({ id: 'child', triggers: [] });
+    const child = define({ id: 'child', triggers: [], attributes: { ...attributes, source: 'source' } });
     await harness.worker([
       child,
       define({}, async ({ step }) => step.invoke('child', order('of the child', 'silver'))),
@@ -88,18 +88,18 @@ describe('a run', () => {
     const [childId] = await list(harness, { attributes: { tier: 'silver' } });
     expect(await harness.engine.getRun(env, childId ?? '')).toMatchObject({
       parentRunId: parent,
-      attributes: { orderId: 'of the child', tier: 'silver' },
+      attributes: { orderId: 'of the child', tier: 'silver', source: 'invoke' },
     });
     expect(await list(harness, { attributes: { tier: 'silver' }, parentRunId: parent })).toEqual([childId]);
     expect(await list(harness, { attributes: { tier: 'silver' }, parentRunId: 'run_other' })).toEqual([]);
     const again = await harness.engine.operations.rerun(env, childId ?? '');
-    expect(again.attributes).toEqual({ orderId: 'of the child', tier: 'silver' });
+    expect(again.attributes).toEqual({ orderId: 'of the child', tier: 'silver', source: 'invoke' });
   });
 
   test('that is run again is about its event, or its own input; a restart changes nothing', async () => {
     const harness = await openTestEngine();
     let broken = true;
-    const fn = define({ attributes: { ...attributes, kind: 'name' } }, async ({ step }) =>
+    const fn = define({ attributes: { ...attributes, kind: 'name', source: 'source' } }, async ({ step }) =>
       step.run('charge', () => {
         if (broken) throw new NonRetryableError('declined');
       }),

@@ -3,7 +3,9 @@
 import type { Scenario } from '../scenario.ts';
 import {
   caught,
+  child,
   handlerThrows,
+  invoke,
   meanwhile,
   parallel,
   publish,
@@ -54,6 +56,20 @@ export const trailScenarios: readonly Scenario[] = [
     ],
     options: { secret: true, recording: 'forever' },
   }),
+  scenario('a run with attributes, and one that it calls', {
+    nodes: [step('one'), invoke(child([step('inner')], { attributes: true })), step('after')],
+    options: { attributes: true },
+  }),
+  scenario('a run with attributes is retried, and run again', {
+    nodes: [step('one'), step('hopeless', { end: 'final' })],
+    more: [retryAt(3_000, 'one'), retryAt(6_000, undefined, async (operator, runId) => operator.rerun(runId))],
+    options: { attributes: true },
+  }),
+  scenario(
+    'a run with attributes is purged',
+    { nodes: [step('one')], options: { attributes: true } },
+    { settings: { runRetentionMs: 4_000 }, purged: true },
+  ),
   scenario(
     'two engines: a recorded run',
     {
