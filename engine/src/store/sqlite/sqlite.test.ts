@@ -10,6 +10,7 @@ import { insert, writeSet } from '../conformance/write-sets.ts';
 import { tables } from '../tables.ts';
 import { SqliteStore } from './index.ts';
 import { type Migration, migrationOf } from './migrations.ts';
+import { countSql, scanSql } from './sql.ts';
 
 const migrations = [migrationOf(schema)];
 const directories: string[] = [];
@@ -129,6 +130,38 @@ test('the migrations make the declared tables, and schema.sql shows them', async
   expect(columns).toEqual(declared.columns);
   expect(indexes).toEqual(declared.indexes);
   await expect(`${statements.join(';\n\n')};\n`).toMatchFileSnapshot('schema.sql');
+});
+
+test('every scan along an index is a search of it, in its order', async () => {
+  const store = new SqliteStore({ directory: directory() });
+  await store.migrate();
+  const db = new DatabaseSync(store.path, { readOnly: true });
+  const plan = (sql: string) =>
+    db
+      .prepare(`EXPLAIN QUERY PLAN ${sql}`)
+      .all()
+      .map(({ detail }) => String(detail));
+  for (const table of tables) {
+    for (const [index, { columns }] of Object.entries({ '': { columns: table.key }, ...table.indexes })) {
+      const some = (count: number) => Array.from({ length: count }, () => 0);
+      for (let prefixed = 1; prefixed < columns.length; prefixed++) {
+        for (const bound of ['after', 'from', 'to', 'before', undefined] as const) {
+          for (const direction of ['forward', 'backward'] as const) {
+            const range = { prefix: some(prefixed), ...(bound && { [bound]: some(columns.length - prefixed) }) };
+            const scan = { table, ...(index !== '' && { index }), ...range, limit: 1, direction };
+            for (const sql of [scanSql(scan), countSql(scan)]) {
+              const lines = plan(sql);
+              const searched = lines.filter((line) => line.startsWith(`SEARCH ${table.name} USING `));
+              expect(searched, `${sql}: ${lines}`).toHaveLength(1);
+              expect(lines.join(), sql).not.toMatch(new RegExp(`TEMP B-TREE|SCAN ${table.name}`));
+            }
+          }
+        }
+      }
+    }
+  }
+  db.close();
+  await store.close();
 });
 
 /** What migrations make: as text, and as columns and indexes, whatever the order in which a table got its columns. */
