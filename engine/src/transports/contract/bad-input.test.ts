@@ -169,6 +169,7 @@ describe('a field of the wrong type', () => {
     ['GET', '/api/v1/runs?status=sleepy', undefined, 'status'],
     ['GET', '/api/v1/runs?cursor=%00', undefined, 'cursor'],
     ['GET', '/api/v1/runs?attribute.orderId=%00', undefined, '"orderId"'],
+    ['GET', '/api/v1/runs?attribute.id=1&attribute.id=2', undefined, 'attribute.id is there twice'],
     ['GET', '/api/v1/runs?attribute.=42', undefined, 'attribute name'],
     ['POST', '/api/v1/workers/w/register', {}, 'functionIds'],
     ['POST', '/api/v1/workers/w/register', { function_ids: 'f' }, 'functionIds'],

@@ -44,16 +44,21 @@ async function listRuns({ engine, env, exchange }: RestRequest): Promise<Answer>
 
 const ATTRIBUTE = 'attribute.';
 
-/** The parameters of an address; those of attributes together, under their names as they are. */
+/** The parameters of an address; those of attributes together, under their names as they are. @throws {ValidationError} */
 function fieldsOf(query: URLSearchParams): Record<string, unknown> {
-  const [attributes, fields]: [[string, string][], [string, string][]] = [[], []];
-  for (const [name, value] of query)
-    if (name.startsWith(ATTRIBUTE)) attributes.push([name.slice(ATTRIBUTE.length), value]);
-    else fields.push([name, value]);
-  return {
-    ...Object.fromEntries(fields),
-    ...(attributes.length > 0 && { attributes: Object.fromEntries(attributes) }),
-  };
+  const attributes = new Map<string, string>();
+  const fields = [...query].filter(([name, value]) => {
+    if (!name.startsWith(ATTRIBUTE)) return true;
+    if (attributes.has(name))
+      throw new ValidationError(`${name} is there twice, and a run has it once.`, {
+        validationErrors: [{ path: name, message: 'is there twice' }],
+      });
+    attributes.set(name, value);
+    return false;
+  });
+  if (attributes.size === 0) return Object.fromEntries(fields);
+  const named = [...attributes].map(([name, value]) => [name.slice(ATTRIBUTE.length), value]);
+  return { ...Object.fromEntries(fields), attributes: Object.fromEntries(named) };
 }
 
 /** Reads the filters of a listing. @throws {ValidationError} */
