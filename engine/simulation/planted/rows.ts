@@ -14,6 +14,8 @@ export const rowBugs: readonly BugDescription[] = [
       'a wait leaves with its outcome',
       'compensations run only after a terminal failure or an asked-for cancel',
       'what can be undone is undone',
+      // The engine remembers the ending and takes no new step; the worker was told of none and began one.
+      'an acknowledged step is stored',
     ],
     plant: () => ({
       writeSets: async (writeSets) =>
