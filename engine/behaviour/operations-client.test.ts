@@ -126,6 +126,11 @@ describe('a bulk operation', () => {
     for (let i = 0; i < 3; i++) await client.emit('fail');
     await all(client, 'fail', 'failed', 3);
     broken = false;
+    const nobodys = client.bulkRuns('retry', { functionId: undefined });
+    await expect(nobodys).rejects.toMatchObject({
+      code: 'VALIDATION_ERROR',
+      message: expect.stringContaining('functionId'),
+    });
     expect(await client.bulkRuns('retry', { functionId: 'failing' })).toMatchObject({ done: 3, refused: 0 });
     await all(client, 'fail', 'completed', 3);
     const refused = await client.bulkRuns('retry', { functionId: 'failing', status: 'completed' });

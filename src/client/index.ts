@@ -323,11 +323,13 @@ export class IronflowClient {
   /**
    * Does the same to all runs that a filter fits, page by page. Without a status in the filter: cancel and pause are for runs that have
    * not ended, resume for paused ones, retry for failed ones. Runs started meanwhile are left out. Where it breaks off, call it again.
+   * @throws {ValidationError} for a filter with a field that is undefined.
    * @example
    * await client.bulkRuns('retry', { functionId: 'charge', since: new Date('2026-01-31') }, { onProgress: console.log });
    */
   async bulkRuns(action: BulkAction, filter: RunFilter, options: BulkOptions = {}): Promise<BulkProgress> {
     const { reason, onProgress, pageSize, signal } = options;
+    assertGiven(filter);
     let progress: BulkProgress = { totalCount: 0, done: 0, refused: 0, refusals: [] };
     for (let cursor: string | undefined; ; ) {
       const body = { action, filter: sentFilter(filter), reason, limit: pageSize, cursor };
@@ -424,6 +426,17 @@ function named(id: string, what: 'run' | 'step'): string {
   throw new ValidationError(`The ${what} id is ${id === '' ? 'empty' : String(id)}. Pass the id of a ${what}.`, {
     validationErrors: [{ path: `${what}Id`, message: 'must be text, and not empty' }],
   });
+}
+
+/** @throws {ValidationError} for a field that is there and has no value: left out, it would widen what is done to all runs that fit. */
+function assertGiven(filter: RunFilter): void {
+  for (const [path, value] of Object.entries(filter)) {
+    if (value !== undefined) continue;
+    throw new ValidationError(
+      `The filter's ${path} is undefined. Give it a value, or leave the field out if runs with any ${path} are meant.`,
+      { validationErrors: [{ path, message: 'must have a value' }] },
+    );
+  }
 }
 
 /** A filter as it is sent. An attribute without a value is refused: left out, it would widen what a bulk operation is about. */

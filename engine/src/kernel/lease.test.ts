@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { refuseReport } from './lease.ts';
-import { createRun, leaseRun, parkRun } from './run.ts';
+import { createRun, leaseRun, queueRun } from './run.ts';
 
 const leased = leaseRun(
   createRun(
@@ -39,7 +39,7 @@ describe('a report', () => {
   });
 
   test('on a run that is not leased, has ended or does not exist is refused', () => {
-    expect(refuseReport(parkRun(leased, 0), claim)).toMatchObject({ code: 'STALE_EXECUTION' });
+    expect(refuseReport(queueRun(leased, 0), claim)).toMatchObject({ code: 'STALE_EXECUTION' });
     expect(refuseReport({ ...leased, status: 'completed' }, claim)).toMatchObject({ code: 'RUN_NOT_RUNNING' });
     expect(refuseReport(null, claim)).toMatchObject({ code: 'RUN_NOT_FOUND' });
   });
