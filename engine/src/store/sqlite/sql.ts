@@ -112,7 +112,8 @@ function rangeSql(scan: Scan): string {
   const direction = scan.direction === 'backward' ? ' DESC' : '';
   const order = rest.map((name) => `${quoted(name)}${direction}`).join(', ');
   const using = scan.index === undefined ? '' : ` INDEXED BY "${indexName(scan.table, scan.index)}"`;
-  return `FROM ${quoted(scan.table.name)}${using}${where}${order === '' ? '' : ` ORDER BY ${order}`} LIMIT ?`;
+  // A bare parameter would be looked at by the planner, and the statement prepared anew each time it is bound: 30 µs.
+  return `FROM ${quoted(scan.table.name)}${using}${where}${order === '' ? '' : ` ORDER BY ${order}`} LIMIT (? + 0)`;
 }
 
 function orderOf(scan: Scan): { readonly columns: readonly string[]; readonly sparse: string | undefined } {
