@@ -6,7 +6,8 @@ import { createIds } from '../src/ports/ids.ts';
 import type { VirtualClock } from '../src/ports/virtual-clock.ts';
 import type { Checker } from './checker.ts';
 import { EngineProcess } from './engine-process.ts';
-import { noFaults, type PlannedFault, type StoreFaults } from './faulty-store.ts';
+import { calm, type Faults } from './faults.ts';
+import type { PlannedFault } from './faulty-store.ts';
 import { ObservedStore } from './observed-store.ts';
 import type { PlantedBug } from './planted/index.ts';
 import type { SimProcess } from './process.ts';
@@ -15,36 +16,6 @@ import type { Random } from './random.ts';
 import { WorkerProcess } from './worker-process.ts';
 
 export const env = 'default';
-
-export interface Faults {
-  readonly store: StoreFaults;
-  /** Chances that a call's request, or its answer, is lost. */
-  readonly loseRequest: number;
-  readonly loseAnswer: number;
-  /** Chance that a report is delivered once more, up to 20 seconds later. */
-  readonly repeatLate: number;
-  /** Longest delay of a message, in milliseconds. */
-  readonly networkMs: number;
-  /** Mean time between kills of an engine, and of a worker, in milliseconds; 0 for never. */
-  readonly engineLifeMs: number;
-  readonly workerLifeMs: number;
-  /** Chance that a process is frozen, past its lease as likely as not, rather than killed. */
-  readonly freeze: number;
-  /** How often some process has its clock set anew, in milliseconds; 0 for never. */
-  readonly clockJumpMs: number;
-}
-
-export const calm: Faults = {
-  store: noFaults,
-  loseRequest: 0,
-  loseAnswer: 0,
-  repeatLate: 0,
-  networkMs: 0,
-  engineLifeMs: 0,
-  workerLifeMs: 0,
-  freeze: 0,
-  clockJumpMs: 0,
-};
 
 export interface ClusterOptions {
   readonly clock: VirtualClock;

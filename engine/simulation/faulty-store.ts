@@ -4,32 +4,9 @@
 import { StoreUnavailableError } from '../src/store/errors.ts';
 import type { Claim, CommitResult, Scan, Store, Stored, WriteSet } from '../src/store/port.ts';
 import type { Key, Row, Table } from '../src/store/table.ts';
+import type { StoreFaults } from './faults.ts';
 import type { SimProcess } from './process.ts';
 import type { Random } from './random.ts';
-
-export interface StoreFaults {
-  /** Chances, at each commit or claim. */
-  readonly killBefore: number;
-  readonly killAfter: number;
-  readonly failBefore: number;
-  readonly failAfter: number;
-  /** Chance, at each read. */
-  readonly failRead: number;
-  /** Longest delay of an operation, in milliseconds. */
-  readonly delayMs: number;
-  /** Chance that a notification is lost on its way to one of its listeners. */
-  readonly loseNews: number;
-}
-
-export const noFaults: StoreFaults = {
-  killBefore: 0,
-  killAfter: 0,
-  failBefore: 0,
-  failAfter: 0,
-  failRead: 0,
-  delayMs: 0,
-  loseNews: 0,
-};
 
 /**
  * `before`: the process is killed before the commit takes place. `after`: it is killed when the commit has taken place. `lost`: the

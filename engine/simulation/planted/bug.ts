@@ -2,7 +2,7 @@
 // the engine has no test switches in it.
 
 import type { Claim, CommitResult, Scan, Store, Stored, WriteSet } from '../../src/store/port.ts';
-import type { Faults } from '../cluster.ts';
+import type { Faults } from '../faults.ts';
 import type { Random } from '../random.ts';
 
 /** What a store does wrong. */
