@@ -45,8 +45,10 @@ export async function endCancelled(
  * @returns the row to write: still leased, or in a state from which the caller makes it ready.
  */
 export async function beginEnding(tx: Transaction, run: RunRow, ending: RunEnding): Promise<RunRow> {
-  // Where compensations were tried before a restart, their numbers go on.
-  await dropWaits(tx, run, ({ kind, name }) => kind === 'retry' && name.startsWith('compensate:'));
+  // Where compensations were tried before a restart, their numbers go on. What is met stays: its worker, which goes on under this lease,
+  // may not have heard of it yet, and takes nothing that comes after it before.
+  const isOfCompensation = ({ kind, name }: WaitRow) => kind === 'retry' && name.startsWith('compensate:');
+  await dropWaits(tx, run, (wait) => wait.resolution !== null || isOfCompensation(wait));
   return {
     ...run,
     ending: encodeJson(ending, `ending of run ${run.id}`),
