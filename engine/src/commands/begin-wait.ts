@@ -8,7 +8,7 @@ import {
   type WaitRequest,
 } from '@ironflow/core/wire';
 import type { Transaction } from '../group-commit/index.ts';
-import { jobEventFrom, matchable } from '../kernel/job-event.ts';
+import { eventOfRun, matchable, mayHaveStoredEvent } from '../kernel/job-event.ts';
 import { matchKeyOf } from '../kernel/match-key.ts';
 import { publishOutput } from '../kernel/memo.ts';
 import { isEnded, restartOf } from '../kernel/run.ts';
@@ -267,10 +267,10 @@ class WaitToBegin {
   }
 
   async #runEvent(): Promise<unknown> {
-    const { input, eventId, eventName } = this.#run;
-    if (input !== null && this.#run.rerunOf === null) return { id: eventId, name: eventName, data: JSON.parse(input) };
-    const [row] = await this.#tx.scan({ table: events, index: 'byId', prefix: [eventId], limit: 1 });
-    const event = row === undefined ? { id: eventId, name: eventName } : (matchable(jobEventFrom(row)) as object);
-    return input === null ? event : { ...event, data: JSON.parse(input) };
+    const { eventId: id, eventName: name } = this.#run;
+    const range = { table: events, index: 'byId', prefix: [id], limit: 1 };
+    const [row] = mayHaveStoredEvent(this.#run) ? await this.#tx.scan(range) : [];
+    const event = eventOfRun(this.#run, row);
+    return event === undefined ? { id, name } : matchable(event);
   }
 }

@@ -1,8 +1,7 @@
-import { FunctionNotFoundError, type JsonText } from '@ironflow/core';
-import type { JobEvent } from '@ironflow/core/wire';
+import { FunctionNotFoundError, type JsonText, jsonNull } from '@ironflow/core';
 import type { Transaction } from '../group-commit/index.ts';
-import { jobEventFrom } from '../kernel/job-event.ts';
-import { events } from '../store/tables.ts';
+import { eventWithInput } from '../kernel/job-event.ts';
+import { type EventRow, events } from '../store/tables.ts';
 import { type Operation, recordOperation } from './audit.ts';
 import { existing } from './pause-run.ts';
 import type { CommandPorts } from './ports.ts';
@@ -28,10 +27,7 @@ export async function rerunRun(
   const given = input === undefined ? run.input : redactor.json(input);
   // Its assignment reads the event, and puts the input in the place of the data. Attributes may be of either.
   const stored = fn.definition.attributes === undefined ? undefined : await storedEvent(tx, run.eventId);
-  const event: JobEvent = {
-    ...(stored ?? { id: run.eventId, name: run.eventName, version: 1, timestamp: tx.now, source: 'invoke' }),
-    data: given === null ? (stored?.data ?? { text: 'null' as JsonText }) : { text: given },
-  };
+  const event = eventWithInput(run, given ?? stored?.data ?? jsonNull, stored);
   const rerunId = await startRun(tx, { env: run.env, fn, event, input: given, parent: null, rerunOf: runId }, ports);
   const payload = { rerun: rerunId, editedInput: input !== undefined };
   recordOperation(tx, run, { type: 'run.rerun', actor, reason, payload });
@@ -39,7 +35,6 @@ export async function rerunRun(
 }
 
 /** Undefined for a run that was invoked: its event is none of the log's. */
-async function storedEvent(tx: Transaction, eventId: string): Promise<JobEvent | undefined> {
-  const [row] = await tx.scan({ table: events, index: 'byId', prefix: [eventId], limit: 1 });
-  return row === undefined ? undefined : jobEventFrom(row);
+async function storedEvent(tx: Transaction, eventId: string): Promise<EventRow | undefined> {
+  return (await tx.scan({ table: events, index: 'byId', prefix: [eventId], limit: 1 }))[0];
 }

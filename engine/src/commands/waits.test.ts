@@ -36,6 +36,30 @@ describe('waitForEvent', () => {
     });
   });
 
+  test('of a run that was invoked, and of its rerun, compares with the event that its function is given', async () => {
+    const harness = await openTestEngine();
+    const child = createFunction({ id: 'child', triggers: [] }, async ({ event, step }) => {
+      const match = 'event.data.by == trigger.source && event.data.version == trigger.version';
+      const answer = await step.waitForEvent('answer', { event: 'answer', match, timeout: '1h' });
+      return [event.source, answer.data.n];
+    });
+    const parent = createFunction({ id: 'parent', triggers: [{ event: 'ask' }] }, async ({ step }) =>
+      step.invoke(child, {}, { timeout: '2h' }),
+    );
+    await harness.worker([parent, child]);
+    const { runIds } = await harness.emit('ask');
+    await harness.clock.settle();
+    await harness.emit('answer', { by: 'invoke', version: 1, n: 1 });
+    await harness.clock.settle();
+    expect(await status(harness, runIds[0])).toMatchObject({ status: 'completed', output: ['invoke', 1] });
+    const { runs } = await harness.engine.listRuns(env, { functionId: 'child' });
+    const again = await harness.engine.operations.rerun(env, runs[0]?.id ?? '');
+    await harness.clock.settle();
+    await harness.emit('answer', { by: 'invoke', version: 1, n: 2 });
+    await harness.clock.settle();
+    expect(await status(harness, again.id)).toMatchObject({ status: 'completed', output: ['invoke', 2] });
+  });
+
   test('resolves with an event that came after the run was started and before it asked', async () => {
     const harness = await openTestEngine();
     const slow = createFunction({ id: 'slow', triggers: [{ event: 'ask' }] }, async ({ step }) => {

@@ -1,6 +1,6 @@
 import { invariant } from '@ironflow/core';
 import type { Assignment, JobEvent, MemoEntry, OpenWait } from '@ironflow/core/wire';
-import { jobEventFrom } from '../kernel/job-event.ts';
+import { eventOfRun, mayHaveStoredEvent } from '../kernel/job-event.ts';
 import { byArrival, memoEntryFrom } from '../kernel/memo.ts';
 import { endingOf, jobIdOf } from '../kernel/run.ts';
 import type { Store } from '../store/port.ts';
@@ -49,20 +49,10 @@ export async function loadAssignment(
 }
 
 async function loadEvent(store: Store, run: RunRow): Promise<JobEvent> {
-  const [found] = run.input === null || run.rerunOf !== null ? await eventOf(store, run) : [];
-  if (run.input !== null) {
-    if (found !== undefined) return { ...jobEventFrom(found.row), data: { text: run.input } };
-    return {
-      id: run.eventId,
-      name: run.eventName,
-      version: 1,
-      data: { text: run.input },
-      timestamp: run.createdAt,
-      source: 'invoke',
-    };
-  }
-  if (found === undefined) throw new TypeError(`event ${run.eventId} of run ${run.id} is not stored`);
-  return jobEventFrom(found.row);
+  const [found] = mayHaveStoredEvent(run) ? await eventOf(store, run) : [];
+  const event = eventOfRun(run, found?.row);
+  if (event === undefined) throw new TypeError(`event ${run.eventId} of run ${run.id} is not stored`);
+  return event;
 }
 
 function eventOf(store: Store, { eventId }: RunRow) {
